@@ -1,0 +1,194 @@
+"""The nouns of HyperPrompt on one screen: signals, meta-state, meta-action, decision; Agent and Controller.
+
+An *agent* (the inner RL learner) reports *signals* once an *interval*; the intervals so far, with the *hyperparameters* theta,
+are the *meta-state*; a *controller* answers it with a *meta-action*, one step per hyperparameter on its own scale. This module
+imports neither torch nor an RL library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from hyperprompt.hyperparameters import Hyperparameter, HyperparameterSpace, Theta
+
+STEPS: tuple[float, ...] = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+"""The seven discrete steps in units of a hyperparameter's scale: factors 1/4, 1/2, 1/sqrt2, keep, sqrt2, 2, 4."""
+KEEP = 3
+"""Index into STEPS, and the digit in the prompt, of the step that changes nothing."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One sampled (o, a, r) of the inner MDP, as a few numbers; an image observation becomes its mean, spread and change."""
+
+    observation: tuple[float, ...]
+    action: tuple[float, ...]
+    reward: float
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What one interval of training reported.
+
+    `values` maps the names of `hyperprompt.agents.signals` (`return_mean`, `approx_kl`, ...) to numbers; an absent name or
+    a NaN means not available. Returns are undiscounted sums of raw rewards of the episodes that ended in the interval.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    episodes: int = 0
+    transitions: tuple[Transition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One row of the meta-state: U environment steps under constant theta, begun by the meta-action `delta`."""
+
+    index: int
+    step: int
+    """Environment steps of the run at the END of the interval."""
+    theta: Theta
+    delta: Theta
+    signals: Signals
+
+
+@dataclass(frozen=True)
+class Task:
+    """The description of the task in the head of a transcript."""
+
+    env: str
+    algorithm: str
+    action: Literal["discrete", "continuous"]
+    observation: Literal["vector", "image", "mixed"]
+    observation_size: int
+    action_size: int
+    n_envs: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class MetaState:
+    """s_meta_t: everything a controller may know at step t of one run. `intervals` is empty at the first decision."""
+
+    run: str
+    task: Task
+    space: HyperparameterSpace
+    step: int
+    theta: Theta
+    intervals: tuple[Interval, ...] = ()
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, in [0, 1]."""
+        return min(1.0, self.step / max(1, self.task.total_steps))
+
+    @property
+    def index(self) -> int:
+        """Number of the decision to be taken, from 0."""
+        return len(self.intervals)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MetaState:
+        """Inverse of `to_dict`, also after a passage through JSON."""
+        return cls(
+            run=data["run"],
+            task=Task(**data["task"]),
+            space=HyperparameterSpace(tuple(Hyperparameter(**h) for h in data["space"]["hyperparameters"])),
+            step=data["step"],
+            theta=data["theta"],
+            intervals=tuple(_interval(i) for i in data["intervals"]),
+        )
+
+
+def _interval(data: Mapping[str, Any]) -> Interval:
+    signals = data["signals"]
+    transitions = tuple(Transition(tuple(t["observation"]), tuple(t["action"]), t["reward"]) for t in signals["transitions"])
+    return Interval(
+        index=data["index"],
+        step=data["step"],
+        theta=data["theta"],
+        delta=data["delta"],
+        signals=Signals(signals["values"], signals["episodes"], transitions),
+    )
+
+
+@dataclass(frozen=True)
+class MetaAction:
+    """A controller's answer: delta theta, and what it is based on.
+
+    `delta` holds one real step per hyperparameter in units of its scale; absent names are kept. `probabilities` holds, for
+    controllers that choose among STEPS, the seven probabilities per hyperparameter.
+    """
+
+    delta: Theta = field(default_factory=dict)
+    probabilities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    prompt_sha256: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One line of the journal: what was asked for, what was done, and why."""
+
+    index: int
+    step: int
+    controller: str
+    theta_before: Theta
+    theta_after: Theta
+    delta: Theta
+    probabilities: Mapping[str, tuple[float, ...]]
+    status: Literal["kept", "applied", "clamped", "rejected"]
+    reason: str
+    seconds: float
+    prompt_sha256: str
+
+
+@runtime_checkable
+class Controller(Protocol):
+    """pi_phi: meta-state -> meta-action. Several runs are decided in one call, so that a model can batch them.
+
+    A controller keeps no state that cannot be rebuilt from the meta-states it is given: a resumed run hands over the same
+    ones. Randomness is drawn from (seed, decision index).
+    """
+
+    name: str
+
+    def decide(self, states: Sequence[MetaState]) -> Sequence[MetaAction]:
+        """One meta-action per meta-state, in order."""
+        ...
+
+
+class Agent(Protocol):
+    """The inner RL learner on its environment, seen from outside."""
+
+    algorithm: str
+    space: HyperparameterSpace
+    """Every hyperparameter that may change online, with the values at construction as defaults."""
+
+    def get(self) -> dict[str, float]:
+        """The values now in force."""
+        ...
+
+    def set(self, values: Theta) -> None:
+        """Put values in force from the next update on. Only the names given are touched."""
+        ...
+
+    def describe(self, env: str, total_steps: int) -> Task:
+        """The task line's content."""
+        ...
+
+    def updates(self) -> int:
+        """Gradient updates done so far."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """Weights, optimiser, counters and normalisers as a tree of plain values, arrays and tensors; no pickled code."""
+        ...
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Inverse of `snapshot` on an agent constructed the same way."""
+        ...
