@@ -1,0 +1,74 @@
+"""What a task looks like from outside: kinds and sizes of its observations and actions. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gymnasium import spaces
+
+Backend = Literal["auto", "envpool", "gymnasium"]
+ActionKind = Literal["discrete", "continuous"]
+ObservationKind = Literal["vector", "image", "mixed"]
+
+
+@dataclass(frozen=True)
+class EnvInfo:
+    """One task, as `hyperprompt envs` lists it."""
+
+    name: str
+    family: str
+    backend: str
+    """What `make` takes for it here: "envpool", "gymnasium", or "" where neither is installed."""
+    action: ActionKind
+    action_size: int
+    """Number of choices (discrete) or of dimensions (continuous)."""
+    observation: ObservationKind
+    observation_shape: tuple[int, ...]
+    """Shape of one observation; () for a discrete or a mixed one."""
+    algorithm: Literal["ppo", "sac"]
+    """The default algorithm for the task."""
+
+
+def describe_spaces(
+    name: str, family: str, backend: str, observation_space: spaces.Space[object], action_space: spaces.Space[object]
+) -> EnvInfo:
+    """The `EnvInfo` that follows from a task's real spaces (gymnasium ones)."""
+    from gymnasium import spaces
+
+    observation: ObservationKind = "vector"
+    if isinstance(observation_space, (spaces.Dict, spaces.Tuple)):
+        observation = "mixed"
+    elif isinstance(observation_space, spaces.Box) and len(observation_space.shape) == 3:
+        observation = "image"
+    if isinstance(action_space, spaces.Discrete):
+        kind, size = "discrete", int(action_space.n)
+    elif isinstance(action_space, spaces.MultiDiscrete):
+        kind, size = "discrete", int(action_space.nvec.sum())
+    elif isinstance(action_space, spaces.MultiBinary):
+        kind, size = "discrete", 2 * math.prod(action_space.shape)
+    else:
+        kind, size = "continuous", math.prod(action_space.shape or (1,))
+    return info(name, family, backend, kind, size, observation, observation_space.shape or ())
+
+
+def info(
+    name: str, family: str, backend: str, action: str, size: int, observation: ObservationKind, shape: tuple[int, ...]
+) -> EnvInfo:
+    """An `EnvInfo` with its default algorithm: SAC for continuous actions, PPO otherwise.
+
+    Images take PPO in any case: SAC's replay buffer of a million of them does not fit in memory.
+    """
+    continuous = action == "continuous"
+    return EnvInfo(
+        name=name,
+        family=family,
+        backend=backend,
+        action="continuous" if continuous else "discrete",
+        action_size=size,
+        observation=observation,
+        observation_shape=tuple(shape),
+        algorithm="sac" if continuous and observation != "image" else "ppo",
+    )
