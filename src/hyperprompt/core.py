@@ -166,8 +166,12 @@ class Agent(Protocol):
     """The inner RL learner on its environment, seen from outside."""
 
     algorithm: str
+    library: str
+    """"sb3" or "sbx": who implements the algorithm."""
     space: HyperparameterSpace
     """Every hyperparameter that may change online, with the values at construction as defaults."""
+    refused: Mapping[str, str]
+    """Hyperparameters of the algorithm that cannot change online in this agent, each with the reason."""
 
     def get(self) -> dict[str, float]:
         """The values now in force."""
