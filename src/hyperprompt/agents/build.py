@@ -1,0 +1,72 @@
+"""Agents by name: the model of an algorithm and library, with this project's defaults where SB3 leaves a choice open."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
+
+N_ENVS = {"ppo": 16, "a2c": 16, "sac": 1, "td3": 1, "dqn": 1}
+"""Environments by default."""
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    # 16 environments x 128 steps: SB3's own 2,048 steps an update, collected in parallel.
+    "ppo": {"n_steps": 128},
+}
+_OURS = ("self", "policy", "env", "seed", "device", "_init_setup_model", "tensorboard_log", "verbose")
+
+
+def algorithm_class(algorithm: str, library: str) -> type[BaseAlgorithm]:
+    """SB3's or SBX's class.
+
+    Raises:
+        MissingDependency: SBX is asked for and not installed.
+    """
+    if library == "sbx":
+        try:
+            import sbx
+        except ImportError as error:
+            raise MissingDependency("SBX", "sbx") from error
+        return getattr(sbx, algorithm.upper())  # type: ignore[no-any-return]
+    import stable_baselines3
+
+    return getattr(stable_baselines3, algorithm.upper())  # type: ignore[no-any-return]
+
+
+def check_arguments(algorithm: str, library: str, arguments: Mapping[str, Any]) -> None:
+    """Refuses constructor arguments the algorithm does not have.
+
+    Raises:
+        UnknownName: with the valid ones.
+    """
+    parameters = inspect.signature(algorithm_class(algorithm, library)).parameters
+    valid = [name for name in parameters if name not in _OURS]
+    for name in arguments:
+        if name not in valid:
+            raise UnknownName(f"{algorithm.upper()} argument", name, valid)
+
+
+def build(
+    algorithm: str, library: str, env: VecEnv, seed: int, arguments: Mapping[str, Any], tensorboard_log: str | None = None
+) -> BaseAlgorithm:
+    """A fresh model. Images get a convolutional policy, everything else a perceptron.
+
+    Raises:
+        InvalidValue: the algorithm refuses its arguments or the environment's spaces.
+    """
+    from gymnasium import spaces
+    from stable_baselines3.common.preprocessing import is_image_space
+
+    space = env.observation_space
+    policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+    settings = {**_SETTINGS.get(algorithm, {}), **arguments}
+    try:
+        return algorithm_class(algorithm, library)(
+            policy, env, seed=seed, device="auto", tensorboard_log=tensorboard_log, **settings
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        raise InvalidValue(f"{algorithm.upper()} cannot be built: {error}") from error
