@@ -69,7 +69,8 @@ class Run:
         """(steps, values in force from that step on) of one hyperparameter; the last pair closes the run."""
         made = [d for d in self.decisions if name in d.theta_after]
         if made:
-            steps, values = [float(d.step) for d in made], [d.theta_after[name] for d in made]
+            steps = [float(made[0].step), *(float(d.step) for d in made)]
+            values = [made[0].theta_before.get(name, math.nan), *(d.theta_after[name] for d in made)]
         else:
             values = self.progress.get(f"theta/{name}", [])
             steps = [0.0, *self.progress.get("step", [])][: len(values)]

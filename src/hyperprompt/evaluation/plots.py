@@ -69,7 +69,8 @@ def _svg(figure: Any) -> str:
 
 
 def _steps_axis(axes: Any, runs: Sequence[Run]) -> None:
-    axes.set_xlim(0, max([run.steps for run in runs] + [1.0]) * 1.01)
+    end = max([run.steps for run in runs] + [1.0])
+    axes.set_xlim(-0.01 * end, 1.01 * end)
     axes.xaxis.set_major_formatter(_steps_label)
     axes.set_xlabel("environment steps")
 
@@ -119,7 +120,8 @@ def _theta_scale(axes: Any, name: str, algorithm: str, values: Sequence[float]) 
     else:
         axes.set_yscale("log")
         axes.set_ylim(low / pad, high * pad)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,), numticks=12))
+        subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if high / low < 6 else (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -128,10 +130,11 @@ def theta(runs: Sequence[Run], name: str) -> str | None:
     """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values."""
     figure, axes = _figure(NARROW)
     groups, drawn = by_controller(runs), list[float]()
-    for controller, (colour, dashes) in styles(list(groups)).items():
-        for run in groups.get(controller, []):
+    for controller, (colour, _) in styles(list(groups)).items():
+        for i, run in enumerate(groups.get(controller, [])):
             steps, values = run.theta(name)
             drawn += values
+            dashes = DASHES[i % len(DASHES)]
             axes.plot(steps, values, color=colour, linestyle=dashes, linewidth=1.2, alpha=0.8, drawstyle="steps-post")
             for status, (marker, area) in MARKS.items():
                 at = [d for d in run.decisions if _fate(d, name) == status and name in d.theta_after]
@@ -152,7 +155,7 @@ def _fate(decision: Any, name: str) -> str:
     """What became of this hyperparameter's step: a decision that moves one leaves the others kept."""
     if decision.status == "rejected" or not decision.delta.get(name):
         return "rejected" if decision.status == "rejected" else "kept"
-    return "clamped" if decision.status == "clamped" and name in decision.reason else "applied"
+    return "clamped" if decision.status == "clamped" and name in decision.reason.replace(",", " ").split() else "applied"
 
 
 def distribution(run: Run, name: str) -> str | None:
@@ -182,21 +185,21 @@ def distribution(run: Run, name: str) -> str | None:
 
 
 def adapt_seconds(runs: Sequence[Run]) -> str | None:
-    """Seconds each decision took, over environment steps, on a log axis. None if no decision was timed."""
-    figure, axes = _figure(NARROW)
-    groups, any_drawn = by_controller(runs), False
+    """Seconds each decision took, over environment steps. None if none took a millisecond."""
+    figure, axes = _figure((NARROW[0], 3.5))
+    groups, drawn = by_controller(runs), list[float]()
     for controller, (colour, dashes) in styles(list(groups)).items():
         for i, run in enumerate(groups.get(controller, [])):
             timed = [(d.step, d.seconds) for d in run.decisions if d.seconds > 0]
             if timed:
-                any_drawn = True
+                drawn += [seconds for _, seconds in timed]
                 label = safe(controller, 28) if i == 0 else "_"
                 axes.plot(*zip(*timed, strict=True), color=colour, linestyle=dashes, lw=0.9, marker=".", ms=4, label=label)
-    if not any_drawn:
+    if not drawn or max(drawn) < 1e-3:
         return None
-    axes.set_yscale("log")
+    wide = max(drawn) > 20 * min(drawn)
+    axes.set_yscale("log") if wide else axes.set_ylim(0, 1.1 * max(drawn))
     _steps_axis(axes, runs)
-    axes.set_ylabel("seconds a decision (log axis)")
-    axes.set_title("Time spent adapting", loc="left", fontsize=10.5, fontweight="bold")
+    axes.set_ylabel("seconds a decision" + (" (log axis)" if wide else ""))
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     return _svg(figure)

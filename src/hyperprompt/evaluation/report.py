@@ -94,6 +94,11 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
+def _small(value: float) -> str:
+    """Below a hundredth the digits of a time or a share are noise."""
+    return "< 0.01" if 0 < value < 0.01 else number(value)
+
+
 def _row(run: Run) -> dict[str, str]:
     share = run.adapt_share
     return {
@@ -103,7 +108,7 @@ def _row(run: Run) -> dict[str, str]:
         "auc": number(run.auc),
         "final": number(run.final_return),
         "wall": number(run.wall_seconds),
-        "adapt": number(run.adapt_seconds) + (f" ({100 * share:.2g}%)" if math.isfinite(share) else ""),
+        "adapt": _small(run.adapt_seconds) + (f" ({_small(100 * share)}%)" if math.isfinite(share) else ""),
         "updates": number(run.updates),
         "decisions": str(len(run.decisions)),
         "clamped": str(run.count("clamped")),
