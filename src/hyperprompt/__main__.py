@@ -1,0 +1,5 @@
+"""`python -m hyperprompt`."""
+
+from hyperprompt.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""Controllers that follow a rule written down beforehand: static, random, annealed, KL-adaptive, replayed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.hyperparameters import Theta
+
+
+class Static:
+    """Keeps every hyperparameter: the baseline. A run under it equals one without HyperPrompt."""
+
+    name = "static"
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [MetaAction() for _ in states]
+
+
+class Random:
+    """Takes each of the seven steps with equal probability, drawn from (seed, decision index)."""
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        rng = np.random.default_rng([self.seed, state.index])
+        uniform = (1.0 / len(STEPS),) * len(STEPS)
+        return MetaAction(
+            delta={name: STEPS[rng.integers(len(STEPS))] for name in state.space.names},
+            probabilities=dict.fromkeys(state.space.names, uniform),
+        )
+
+
+class Anneal:
+    """Learning rate from its first value to its lower bound over the budget.
+
+    With p = progress in [0, 1]: linear alpha_0 (1 - p); cosine alpha_0 (1 + cos(pi p)) / 2 (Loshchilov and Hutter 2017,
+    arXiv:1608.03983, without restarts).
+    """
+
+    requires = ("learning_rate",)
+    _SHAPES: Mapping[str, Callable[[float], float]] = {
+        "linear": lambda p: 1.0 - p,
+        "cosine": lambda p: 0.5 * (1.0 + math.cos(math.pi * p)),
+    }
+
+    def __init__(self, shape: str = "linear") -> None:
+        if shape not in self._SHAPES:
+            raise UnknownName("annealing shape", shape, self._SHAPES)
+        self.name = f"anneal:{shape}"
+        self._shape = self._SHAPES[shape]
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        first = state.space["learning_rate"].default
+        return toward(state, {"learning_rate": first * self._shape(state.progress)})
+
+
+class KLAdaptive:
+    """Learning rate by the policy's last KL divergence, as in RL games and RSL-RL after Schulman et al. 2017.
+
+    alpha is divided by `factor` when KL > 2 target and multiplied by it when KL < target / 2.
+    """
+
+    name = "kl-adaptive"
+    requires = ("learning_rate",)
+
+    def __init__(self, target: float = 0.01, factor: float = 1.5) -> None:
+        self.target = target
+        self.unit = math.log2(factor)
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        if not state.intervals:
+            return MetaAction(note="no KL yet")
+        kl = state.intervals[-1].signals.values.get("approx_kl", math.nan)
+        if math.isnan(kl):
+            return MetaAction(note="the agent reports no KL")
+        if kl > 2 * self.target:
+            return MetaAction({"learning_rate": -self.unit}, note=f"KL {kl:.4f} is high")
+        if kl < self.target / 2:
+            return MetaAction({"learning_rate": self.unit}, note=f"KL {kl:.4f} is low")
+        return MetaAction(note=f"KL {kl:.4f} is on target")
+
+
+class Schedule:
+    """Replays a schedule that `hyperprompt export` wrote, by share of the budget, without any language model.
+
+    Raises:
+        InvalidValue: the file is missing, is no such schedule, or names a hyperparameter the run does not tune.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"schedule:{path}"
+        try:
+            data = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidValue(f"schedule {path}: cannot be read: {_first_line(error)}") from error
+        try:
+            points = [(float(p["progress"]), {str(k): float(v) for k, v in p["theta"].items()}) for p in data["schedule"]]
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InvalidValue(f"schedule {path}: expected 'schedule: [{{progress, theta}}, ...]'") from error
+        if not points or not all(math.isfinite(v) for _, theta in points for v in theta.values()):
+            raise InvalidValue(f"schedule {path}: needs at least one point and finite values only")
+        self.points = sorted(points, key=lambda point: point[0])
+        self.requires = tuple(dict.fromkeys(name for _, theta in points for name in theta))
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        # The last point that is due: update sizes need not divide both budgets alike.
+        due = [theta for progress, theta in self.points if progress <= state.progress + 1e-9]
+        return toward(state, due[-1]) if due else MetaAction(note="before the schedule's first point")
+
+
+def toward(state: MetaState, target: Theta) -> MetaAction:
+    """The meta-action that leads from the state's theta to `target`; names absent from the target are kept."""
+    delta = {name: state.space[name].delta(state.theta[name], value) for name, value in target.items()}
+    return MetaAction(delta=delta)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,104 @@
+"""Controllers by name: built-in ones, and a user's own class by import path."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from hyperprompt.controllers import fixed
+from hyperprompt.core import Controller
+from hyperprompt.errors import InvalidValue, UnknownName
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A built-in controller. `build(argument, seed, options)` takes what stands behind the colon of its name."""
+
+    usage: str
+    summary: str
+    build: Callable[[str, int, Mapping[str, Any]], Controller]
+    algorithms: tuple[str, ...] = ()
+    """Algorithms it works with; empty means all."""
+
+
+def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    from hyperprompt.controllers.llm import LLMController
+
+    named = {"model": model} if model else {}
+    return LLMController(**{**options, **named}, seed=seed)
+
+
+def _schedule(path: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    if not path:
+        raise InvalidValue("controller 'schedule' needs a file: schedule:FILE")
+    return fixed.Schedule(Path(path))
+
+
+CONTROLLERS: dict[str, Entry] = {
+    "static": Entry("static", "keeps every hyperparameter: the baseline", lambda a, seed, o: fixed.Static()),
+    "random": Entry("random", "a random step each time: the control", lambda a, seed, o: fixed.Random(seed)),
+    "anneal": Entry(
+        "anneal[:linear|:cosine]",
+        "learning rate from its first value to its floor",
+        lambda a, seed, o: fixed.Anneal(a or "linear"),
+    ),
+    "kl-adaptive": Entry(
+        "kl-adaptive", "learning rate follows the policy's KL divergence", lambda a, seed, o: fixed.KLAdaptive(), ("ppo",)
+    ),
+    "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", _schedule),
+    "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
+}
+_TAKES_ARGUMENT = ("anneal", "schedule", "llm")
+
+
+def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Controller:
+    """The controller called `spec`: a name of CONTROLLERS, perhaps with `:argument`, or `package.module:Class`.
+
+    `options` go to the `llm` controller. A class of the user's is called with `seed=` if it takes one.
+
+    Raises:
+        UnknownName: no such controller; the message lists the valid ones.
+        InvalidValue: an argument the controller refuses, or an import path that does not lead to a controller.
+    """
+    name, _, argument = spec.partition(":")
+    if name in CONTROLLERS:
+        if argument and name not in _TAKES_ARGUMENT:
+            raise InvalidValue(f"controller {name!r} takes no argument, not {argument!r}")
+        return CONTROLLERS[name].build(argument, seed, options or {})
+    if argument:
+        return _imported(name, argument, seed)
+    raise UnknownName("controller", spec, (entry.usage for entry in CONTROLLERS.values()))
+
+
+def check_algorithm(spec: str, algorithm: str) -> None:
+    """Refuses a controller that cannot work with `algorithm`.
+
+    Raises:
+        InvalidValue: with the algorithms it works with.
+    """
+    entry = CONTROLLERS.get(spec.partition(":")[0])
+    if entry and entry.algorithms and algorithm not in entry.algorithms:
+        raise InvalidValue(f"controller {spec!r} works with {', '.join(entry.algorithms)} only, not with {algorithm}")
+
+
+def _imported(module: str, attribute: str, seed: int) -> Controller:
+    path = f"{module}:{attribute}"
+    try:
+        factory = getattr(import_module(module), attribute)
+    except ImportError as error:
+        # Most often a typo for a built-in name, so the valid ones are listed as well.
+        known = ", ".join(entry.usage for entry in CONTROLLERS.values())
+        raise InvalidValue(f"controller {path!r} cannot be imported: {error}. Built-in ones: {known}.") from error
+    except AttributeError as error:
+        raise InvalidValue(f"controller {path!r}: module {module!r} has no {attribute!r}") from error
+    if not callable(factory):
+        raise InvalidValue(f"controller {path!r} is not a class")
+    takes_seed = "seed" in inspect.signature(factory).parameters
+    controller = factory(seed=seed) if takes_seed else factory()
+    if not isinstance(controller, Controller):
+        raise InvalidValue(f"controller {path!r} needs a 'name' and 'decide(states)'")
+    return cast(Controller, controller)

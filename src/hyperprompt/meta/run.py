@@ -1,0 +1,151 @@
+"""One run of the meta-MDP: turns an agent's signals into meta-states, and meta-actions into values the agent is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hyperprompt.controllers.guard import constrain
+from hyperprompt.core import Agent, Decision, Interval, MetaAction, MetaState, Signals, Task
+from hyperprompt.errors import InvalidValue
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, for_algorithm
+
+Bounds = Mapping[str, tuple[float, float]]
+
+
+class MetaRun:
+    """The bookkeeping of one run: latent theta, the intervals so far, and the transition s_meta_t -> s_meta_{t+1}.
+
+    Args:
+        agent: the inner RL learner.
+        task: what the head of the transcript says about it.
+        space: the hyperparameters under control, as `tuned_space` builds them.
+        name: tells runs apart that one controller decides together.
+        first_step: environment steps the model had behind it before this run.
+        enforce: names whose first value is brought within the bounds at once, since the user gave them.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        task: Task,
+        space: HyperparameterSpace,
+        name: str = "run",
+        first_step: int = 0,
+        enforce: Collection[str] = (),
+    ) -> None:
+        self.agent = agent
+        self.task = task
+        self.name = name
+        current = agent.get()
+        agent.set({n: space[n].clip(current[n]) for n in enforce if space[n].clip(current[n]) != current[n]})
+        self.space = space.starting_at(agent.get())
+        self.first_step = first_step
+        self.intervals: list[Interval] = []
+        self._latent: dict[str, float] = {}
+        self._delta: dict[str, float] = {}
+
+    def extend(self, total_steps: int) -> None:
+        """A new budget T for a run that goes on."""
+        self.task = replace(self.task, total_steps=total_steps)
+
+    def theta(self) -> dict[str, float]:
+        """Values in force, with the latent fraction of integers. What others changed meanwhile is read from the agent."""
+        current = self.agent.get()
+        return {h.name: self._reconciled(h.name, current[h.name]) for h in self.space}
+
+    def _reconciled(self, name: str, current: float) -> float:
+        latent = self._latent.get(name)
+        return latent if latent is not None and self.space[name].value(latent) == current else current
+
+    def observe(self, step: int, signals: Signals) -> Interval:
+        """Closes the interval that ends at environment step `step`."""
+        interval = Interval(len(self.intervals), step, self.theta(), dict(self._delta), signals)
+        self.intervals.append(interval)
+        return interval
+
+    def state(self, step: int) -> MetaState:
+        """s_meta_t, for the controller to answer."""
+        return MetaState(self.name, self.task, self.space, step, self.theta(), tuple(self.intervals))
+
+    def apply(self, state: MetaState, answer: MetaAction | Exception, controller: str, seconds: float) -> Decision:
+        """Puts the guarded answer in force and returns the journal's line. Values that do not change are not touched."""
+        before = dict(state.theta)
+        verdict = constrain(self.space, before, answer)
+        changed = {
+            h.name: h.value(verdict.theta[h.name])
+            for h in self.space
+            if h.value(verdict.theta[h.name]) != h.value(before[h.name])
+        }
+        if changed:
+            self.agent.set(changed)
+        self._latent = dict(verdict.theta)
+        self._delta = {h.name: _step(h.name, self.space, before, verdict.theta) for h in self.space}
+        action = answer if isinstance(answer, MetaAction) else MetaAction()
+        return Decision(
+            index=state.index,
+            step=state.step,
+            controller=controller,
+            theta_before=self.space.values(before),
+            theta_after=self.space.values(verdict.theta),
+            delta=dict(action.delta),
+            probabilities=dict(action.probabilities),
+            status=verdict.status,
+            reason=verdict.reason,
+            seconds=seconds,
+            prompt_sha256=action.prompt_sha256,
+        )
+
+    def to_dict(self, step: int) -> dict[str, Any]:
+        """Everything a resumed run needs, as plain JSON values."""
+        return {"meta_state": self.state(step).to_dict(), "latent": self._latent, "delta": self._delta}
+
+    def load(self, data: Mapping[str, Any]) -> None:
+        """Inverse of `to_dict`; puts the stored theta in force."""
+        state = MetaState.from_dict(data["meta_state"])
+        self.space, self.intervals = state.space, list(state.intervals)
+        self._latent, self._delta = dict(data["latent"]), dict(data["delta"])
+        values, current = state.space.values(state.theta), self.agent.get()
+        self.agent.set({name: value for name, value in values.items() if value != current[name]})
+
+
+def _step(name: str, space: HyperparameterSpace, before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    return 0.0 if before[name] == after[name] else space[name].delta(before[name], after[name])
+
+
+def tuned_space(
+    agent: Agent, tune: Sequence[str] | None = None, bounds: Bounds | None = None, requires: Sequence[str] = ()
+) -> HyperparameterSpace:
+    """The hyperparameters under control: `tune`, or the algorithm's default set as far as this agent offers it.
+
+    `requires` are those the controller cannot do without; they join the default set.
+
+    Raises:
+        UnknownName: a name the agent does not offer.
+        InvalidValue: a combination that cannot work, with the reason; bounds the wrong way round.
+    """
+    bounds = bounds or {}
+    for name in (*(tune or ()), *bounds, *requires):
+        if name in agent.refused:
+            raise InvalidValue(f"{name} cannot be tuned: {agent.refused[name]}")
+    return _selected(agent.space, agent.algorithm, tune, bounds, requires)
+
+
+def check_names(algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str] = ()) -> None:
+    """The part of `tuned_space` that needs no agent, so that the command line can refuse before anything starts."""
+    _selected(for_algorithm(algorithm), algorithm, tune, bounds, requires)
+
+
+def _selected(
+    space: HyperparameterSpace, algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str]
+) -> HyperparameterSpace:
+    if tune is None:
+        defaults = (name for name in TUNED_BY_DEFAULT[algorithm] if name in space.names)
+        tune = tuple(dict.fromkeys((*defaults, *requires)))
+    if not tune:
+        raise InvalidValue("tune is empty: name at least one hyperparameter")
+    missing = [name for name in requires if name not in tune]
+    if missing:
+        raise InvalidValue(f"the controller sets {', '.join(missing)}, which is not among those to tune")
+    return space.subset(tune).bounded(bounds)

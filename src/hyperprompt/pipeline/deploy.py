@@ -1,0 +1,143 @@
+"""The deploy stage: one run of one agent under one controller, from a configuration to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hyperprompt import envs
+from hyperprompt.agents import wrap
+from hyperprompt.agents.build import N_ENVS, build, check_arguments
+from hyperprompt.agents.replay import ReplayLog
+from hyperprompt.callback import HyperPromptCallback, Report
+from hyperprompt.config import RunConfig, parse
+from hyperprompt.controllers import registry
+from hyperprompt.errors import InvalidValue, MissingDependency, RunFolderError
+from hyperprompt.meta.run import check_names
+from hyperprompt.runs import Checkpoint, RunFolder
+
+Listener = Callable[[Report], None]
+
+
+def train(config: RunConfig, out: Path, listener: Listener | None = None) -> dict[str, Any]:
+    """Train from scratch into the new folder `out`, and return the content of result.json.
+
+    Raises:
+        HyperPromptError: anything in the configuration that cannot work; then no folder has been made.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunFolderError(f"{out} exists and is not empty: go on with --resume, or choose another --out")
+    return _learn(config, out, None, listener)
+
+
+def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
+    """Go on with the run in `out` from its newest checkpoint; at most one interval is lost.
+
+    Weights, optimiser, normalisers, replay buffer, meta-state and journal go on exactly. Environments cannot be saved: they
+    are rebuilt, and every random generator reseeded, from (seed, step), so what follows equals an undisturbed run in
+    distribution only. A finished run is left as it is.
+
+    Raises:
+        RunFolderError: no run folder, or a damaged one.
+    """
+    with RunFolder.open(out) as folder:
+        config, result = parse(folder.config), folder.result()
+        if result is not None:
+            return result
+        checkpoint = folder.latest_checkpoint()
+        counts = checkpoint.state if checkpoint else {"decisions": 0, "intervals": 0}
+        folder.truncate(counts["decisions"], counts["intervals"])
+        return _learn(config, folder, checkpoint, listener)
+
+
+def check(config: RunConfig) -> None:
+    """Everything that can be refused without building an environment or a model.
+
+    Raises:
+        UnknownName, InvalidValue: the first thing found wrong.
+    """
+    envs.exists(config.env)
+    registry.check_algorithm(config.controller, config.algorithm)
+    controller = registry.create(config.controller, seed=config.seed, options=config.llm)
+    check_names(config.algorithm, config.tune, config.bounds, getattr(controller, "requires", ()))
+    check_arguments(config.algorithm, config.library, config.agent)
+
+
+def seed_at(seed: int, step: int) -> int:
+    """The seed of environments and generators from environment step `step` on: the run's own at step 0."""
+    return seed if step == 0 else int(np.random.SeedSequence([seed, step]).generate_state(1)[0] % 2**31)
+
+
+def _learn(
+    config: RunConfig, out: Path | RunFolder, checkpoint: Checkpoint | None, listener: Listener | None
+) -> dict[str, Any]:
+    check(config)
+    torch.set_num_threads(1)  # one thread a run: more slow small networks down and starve runs side by side
+    step = checkpoint.step if checkpoint else 0
+    path = out.path if isinstance(out, RunFolder) else out
+    env = envs.make(config.env, config.n_envs or N_ENVS[config.algorithm], seed_at(config.seed, step))
+    try:
+        tensorboard = str(path / "tensorboard") if config.tensorboard else None
+        model = build(config.algorithm, config.library, env, seed_at(config.seed, step), config.agent, tensorboard)
+        callback = HyperPromptCallback(
+            config.controller,
+            every=config.every,
+            tune=config.tune,
+            bounds=config.bounds,
+            run_dir=out,
+            seed=config.seed,
+            options=config.llm,
+            checkpoints=config.checkpoints,
+            config=config.model_dump(mode="json"),
+            listener=listener,
+            env=config.env,
+        )
+        if checkpoint:
+            wrap(model).restore(checkpoint.load_agent())
+            if (buffer := getattr(model, "replay_buffer", None)) is not None:
+                ReplayLog(path / "checkpoints" / "replay").restore(buffer, checkpoint.state["replay"])
+            callback.resume_from(checkpoint)
+        model.learn(config.steps - step, callback=callback, reset_num_timesteps=checkpoint is None)
+    finally:
+        env.close()
+    assert callback.recorder is not None
+    folder = callback.recorder.folder
+    _write_report(folder)
+    result = folder.result()
+    assert result is not None
+    if not isinstance(out, RunFolder):
+        folder.close()
+    return result
+
+
+def _write_report(folder: RunFolder) -> None:
+    try:
+        from hyperprompt.evaluation.report import report
+
+        report([folder.path], folder.path / "report.html")
+    except MissingDependency:
+        return  # the core install has no plotting library; `hyperprompt report` says which extra brings it
+
+
+def default_folder(config: RunConfig) -> Path:
+    """runs/<env>-<algo>-<controller>-s<seed>, without separators in the names."""
+    parts = (config.env, config.algo, config.controller, f"s{config.seed}")
+    return Path("runs") / "-".join(part.replace("/", "_").replace(":", "_") for part in parts)
+
+
+def stored(out: Path, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration of the run in `out`; `given` options that contradict it are refused.
+
+    Raises:
+        RunFolderError: no run folder.
+        InvalidValue: a contradiction, with both values.
+    """
+    config = RunFolder.open(out, readonly=True).config
+    for key, value in given.items():
+        if config.get(key) != value:
+            raise InvalidValue(f"--resume: {key} is {config.get(key)!r} in {out}, not {value!r}")
+    return parse(config)

@@ -1,0 +1,73 @@
+"""What a run writes into its folder, interval by interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from hyperprompt.agents.replay import ReplayLog
+from hyperprompt.core import Decision, Interval
+from hyperprompt.evaluation.metrics import auc, final_return
+from hyperprompt.meta.run import MetaRun
+from hyperprompt.runs import RunFolder
+
+
+class Recorder:
+    """Writes one run: decisions and progress as they come, checkpoints between intervals, the result at the end.
+
+    Args:
+        target: a folder to create, or one that is open already.
+        config: what a new folder's config.yaml says.
+    """
+
+    def __init__(self, target: str | Path | RunFolder, model: BaseAlgorithm, config: Mapping[str, Any]) -> None:
+        self.folder = target if isinstance(target, RunFolder) else RunFolder.create(target, config)
+        buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+        self._buffer = buffer
+        self._replay = ReplayLog(self.folder.path / "checkpoints" / "replay") if buffer is not None else None
+
+        self._decisions = len(self.folder.decisions())
+
+    def decision(self, decision: Decision) -> None:
+        self.folder.append_decision(decision)
+        self._decisions += 1
+
+    def interval(self, interval: Interval, wall_seconds: float) -> None:
+        """One row of progress.csv."""
+        self.folder.append_progress(
+            {"step": interval.step, "wall_seconds": wall_seconds, "return_mean": math.nan}
+            | {"episodes": interval.signals.episodes, **interval.signals.values}
+            | {f"theta/{name}": value for name, value in interval.theta.items()}
+        )
+
+    def checkpoint(self, step: int, run: MetaRun, clock: Mapping[str, float]) -> None:
+        """Weights, meta-state, counts of the journals and, for off-policy agents, the new part of the replay buffer."""
+        if self._replay is not None and self._buffer is not None:
+            self._replay.append(self._buffer)
+        counts = {"decisions": self._decisions, "intervals": len(run.intervals)}
+        self.folder.save_checkpoint(step, run.agent.snapshot(), {"run": run.to_dict(step), **counts, **clock})
+
+    def result(self, run: MetaRun, step: int, wall_seconds: float, adapt_seconds: float) -> None:
+        """result.json: AUC and final return of the curve in progress.csv, and what they cost."""
+        config, progress = self.folder.config, self.folder.progress()
+        steps, returns = progress.get("step", []), progress.get("return_mean", [])
+        self.folder.write_result(
+            {
+                "env": run.task.env,
+                "algo": config["algo"],
+                "controller": config["controller"],
+                "seed": config["seed"],
+                "steps": step,
+                "auc": auc(steps, returns, run.task.total_steps),
+                "final_return": final_return(steps, returns, run.task.total_steps),
+                "wall_seconds": wall_seconds,
+                "adapt_seconds": adapt_seconds,
+                "gradient_updates": run.agent.updates(),
+                "decisions": self._decisions,
+            }
+        )

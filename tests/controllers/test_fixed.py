@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hyperprompt.controllers.fixed import Anneal, KLAdaptive, Random, Schedule, Static
+from hyperprompt.core import STEPS, MetaState
+from hyperprompt.errors import InvalidValue, UnknownName
+
+States = Callable[..., MetaState]
+
+
+def test_static_keeps(state: States) -> None:
+    assert Static().decide([state(0), state(3)]) == [Static().decide([state(0)])[0]] * 2
+    assert not Static().decide([state(0)])[0].delta
+
+
+def test_random_depends_on_seed_and_index_only(state: States) -> None:
+    first, again = Random(1).decide([state(2)])[0], Random(1).decide([state(2, total_steps=5)])[0]
+    assert first == again
+    drawn = {step for i in range(60) for step in Random(1).decide([state(i)])[0].delta.values()}
+    assert drawn == set(STEPS)
+    assert Random(2).decide([state(2)])[0] != first
+
+
+@pytest.mark.parametrize(
+    ("shape", "progress", "share"),
+    [("linear", 0.25, 0.75), ("linear", 0.5, 0.5), ("cosine", 0.5, 0.5), ("cosine", 0.25, 0.8536)],
+)
+def test_anneal_follows_its_shape(state: States, shape: str, progress: float, share: float) -> None:
+    begun = replace(state(0), step=int(progress * 100_000))
+    lr = begun.space["learning_rate"]
+    (action,) = Anneal(shape).decide([begun])
+    assert lr.shift(begun.theta["learning_rate"], action.delta["learning_rate"]) == pytest.approx(share * lr.default, rel=1e-3)
+    assert set(action.delta) == {"learning_rate"}
+
+
+def test_anneal_ends_at_the_floor_and_knows_its_shapes(state: States) -> None:
+    over = replace(state(0), step=100_000)
+    lr = over.space["learning_rate"]
+    assert lr.shift(lr.default, Anneal("linear").decide([over])[0].delta["learning_rate"]) == pytest.approx(lr.low)
+    with pytest.raises(UnknownName, match="cosine"):
+        Anneal("cosin")
+
+
+@pytest.mark.parametrize(("kl", "sign"), [(0.05, -1), (0.001, 1), (0.01, 0), (float("nan"), 0)])
+def test_kl_adaptive_moves_against_the_kl(state: States, kl: float, sign: int) -> None:
+    (action,) = KLAdaptive().decide([state(2, approx_kl=kl)])
+    step = action.delta.get("learning_rate", 0.0)
+    assert (step > 0) - (step < 0) == sign
+
+
+def test_schedule_replays_by_progress(state: States, tmp_path: Path) -> None:
+    points = [
+        {"progress": 0.0, "theta": {"learning_rate": 1e-3}},
+        {"progress": 0.5, "theta": {"learning_rate": 1e-4, "n_epochs": 4}},
+    ]
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump({"schedule": points}))
+    schedule = Schedule(file)
+    assert schedule.requires == ("learning_rate", "n_epochs")
+    for step, expected in ((0, 1e-3), (49_999, 1e-3), (50_000, 1e-4), (99_000, 1e-4)):
+        now = replace(state(0), step=step)
+        action = schedule.decide([now])[0]
+        assert now.space.shift(now.theta, action.delta)["learning_rate"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2", "schedule: []", "schedule: [{progress: 0.1}]", "schedule: [{progress: 0, theta: {gamma: .nan}}]",
+             "schedule: [{progress: x, theta: {a: 1}}]"],
+)  # fmt: skip
+def test_a_broken_schedule_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidValue, match=r"s\.yaml"):
+        Schedule(file)
+    with pytest.raises(InvalidValue, match="missing"):
+        Schedule(tmp_path / "missing.yaml")
