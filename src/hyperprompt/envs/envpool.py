@@ -30,7 +30,10 @@ class EnvPoolVecEnv(VecEnv):
     EnvPool calls every episode truncated that ends on the last step of its limit, also one that reaches a terminal state
     on exactly that step.
 
-    `options` go to `envpool.make`. Raises MissingDependency, or InvalidValue for a task that SB3 cannot train on.
+    One thread: with PPO on LunarLander, 64 environments, a second one adds 5 to 10% steps/s and takes a core from the run
+    beside; on CartPole it costs. `options` go to `envpool.make`.
+
+    Raises MissingDependency, or InvalidValue for a task that SB3 cannot train on.
     """
 
     def __init__(self, name: str, n_envs: int, seed: int, threads: int = 1, **options: Any) -> None:
@@ -69,11 +72,14 @@ class EnvPoolVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._actions = actions
+        """Takes (n, *action shape). Raises InvalidValue for another n: EnvPool checks its first call only, then reads on."""
+        if len(actions) != self.num_envs:
+            raise InvalidValue(f"{self.num_envs} environments need {self.num_envs} actions, got {len(actions)}")
+        self._actions = np.asarray(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
         """One step of every environment: observations (n, *shape), rewards (n,), dones (n,), infos (n dicts)."""
-        observations, rewards, terminated, truncated, _ = self._pool.step(np.asarray(self._actions))
+        observations, rewards, terminated, truncated, _ = self._pool.step(self._actions)
         observations = _float32(observations)
         self._fresh = False
         self._returns += rewards
@@ -132,16 +138,19 @@ def _build(name: str, seeds: list[int], options: dict[str, Any]) -> Any:
     except ImportError as error:
         raise MissingDependency("the EnvPool backend", "envs") from error
     try:
-        return envpool.make_gymnasium(name, seed=seeds, **options)
+        with warnings.catch_warnings():
+            # Said of bounds that float32 cannot hold exactly, at the first look at a space. A pool keeps its spaces.
+            warnings.filterwarnings("ignore", message=".*precision lowered by casting.*")
+            pool = envpool.make_gymnasium(name, seed=seeds, **options)
+            _ = pool.observation_space, pool.action_space
+            return pool
     except Exception as error:  # it raises what its C++ side happens to raise: assertions, import errors, runtime errors
         raise InvalidValue(f"EnvPool cannot build {name!r}: {error}") from error
 
 
 def _trainable_spaces(name: str, pool: Any) -> tuple[Space[Any], Space[Any]]:
     """Observation and action space of one environment, as SB3 is to see them. Raises InvalidValue."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*precision lowered by casting.*")
-        observation, action = pool.observation_space, pool.action_space
+    observation, action = pool.observation_space, pool.action_space
     flat = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
     parts = observation.spaces.values() if isinstance(observation, spaces.Dict) else [observation]
     if not all(isinstance(part, flat) for part in (*parts, action)) or pool.config.get("max_num_players", 1) != 1:
