@@ -23,9 +23,12 @@ class _Row(NamedTuple):
     action_size: int
     shape: tuple[int, ...]
     observation: ObservationKind = "vector"
-    needs: str | None = ""
-    """Module that Gymnasium needs for it; None where only EnvPool has it."""
+    needs: tuple[str, ...] | None = ()
+    """Modules that Gymnasium needs for it; None where only EnvPool has it."""
 
+
+BOX2D = ("Box2D", "pygame")
+MUJOCO = ("mujoco", "imageio")  # rendering libraries included: Gymnasium imports them in any case
 
 # A table instead of a look at the environments: the listing must not cost a second. A test holds it to the real spaces.
 CURATED: tuple[_Row, ...] = (
@@ -34,20 +37,20 @@ CURATED: tuple[_Row, ...] = (
     _Row("MountainCar-v0", "discrete", 3, (2,)),
     _Row("MountainCarContinuous-v0", "continuous", 1, (2,)),
     _Row("Pendulum-v1", "continuous", 1, (3,)),
-    _Row("LunarLander-v3", "discrete", 4, (8,), needs="Box2D"),
-    _Row("LunarLanderContinuous-v3", "continuous", 2, (8,), needs="Box2D"),
-    _Row("BipedalWalker-v3", "continuous", 4, (24,), needs="Box2D"),
-    _Row("BipedalWalkerHardcore-v3", "continuous", 4, (24,), needs="Box2D"),
-    _Row("CarRacing-v3", "continuous", 3, (96, 96, 3), "image", needs="Box2D"),
-    _Row("Ant-v5", "continuous", 8, (105,), needs="mujoco"),
-    _Row("HalfCheetah-v5", "continuous", 6, (17,), needs="mujoco"),
-    _Row("Hopper-v5", "continuous", 3, (11,), needs="mujoco"),
-    _Row("Humanoid-v5", "continuous", 17, (348,), needs="mujoco"),
-    _Row("InvertedPendulum-v5", "continuous", 1, (4,), needs="mujoco"),
-    _Row("InvertedDoublePendulum-v5", "continuous", 1, (9,), needs="mujoco"),
-    _Row("Reacher-v5", "continuous", 2, (10,), needs="mujoco"),
-    _Row("Swimmer-v5", "continuous", 2, (8,), needs="mujoco"),
-    _Row("Walker2d-v5", "continuous", 6, (17,), needs="mujoco"),
+    _Row("LunarLander-v3", "discrete", 4, (8,), needs=BOX2D),
+    _Row("LunarLanderContinuous-v3", "continuous", 2, (8,), needs=BOX2D),
+    _Row("BipedalWalker-v3", "continuous", 4, (24,), needs=BOX2D),
+    _Row("BipedalWalkerHardcore-v3", "continuous", 4, (24,), needs=BOX2D),
+    _Row("CarRacing-v3", "continuous", 3, (96, 96, 3), "image", needs=BOX2D),
+    _Row("Ant-v5", "continuous", 8, (105,), needs=MUJOCO),
+    _Row("HalfCheetah-v5", "continuous", 6, (17,), needs=MUJOCO),
+    _Row("Hopper-v5", "continuous", 3, (11,), needs=MUJOCO),
+    _Row("Humanoid-v5", "continuous", 17, (348,), needs=MUJOCO),
+    _Row("InvertedPendulum-v5", "continuous", 1, (4,), needs=MUJOCO),
+    _Row("InvertedDoublePendulum-v5", "continuous", 1, (9,), needs=MUJOCO),
+    _Row("Reacher-v5", "continuous", 2, (10,), needs=MUJOCO),
+    _Row("Swimmer-v5", "continuous", 2, (8,), needs=MUJOCO),
+    _Row("Walker2d-v5", "continuous", 6, (17,), needs=MUJOCO),
     _Row("Catch-v0", "discrete", 3, (10, 5), needs=None),
     _Row("Breakout-v5", "discrete", 4, (4, 84, 84), "image", needs=None),
     _Row("Pong-v5", "discrete", 6, (4, 84, 84), "image", needs=None),
@@ -109,7 +112,7 @@ def describe(name: str) -> EnvInfo:
 def _backend(row: _Row) -> str:
     if _envpool_installed():
         return "envpool"
-    if row.needs is None or (row.needs and find_spec(row.needs) is None):
+    if row.needs is None or any(find_spec(module) is None for module in row.needs):
         return ""
     return "gymnasium"
 
