@@ -107,6 +107,8 @@ class HyperPromptCallback(BaseCallback):
             self._begin(total)
         else:  # learn() was called once more to go on
             self.meta.extend(total)
+            if self.recorder:
+                self.recorder.reopen()
         self._schedule = IntervalSchedule(total, _update_steps(self.model), self.every)
         self._next = self.num_timesteps
         if self._resumed is not None:
@@ -151,7 +153,9 @@ class HyperPromptCallback(BaseCallback):
             prepare()  # a model that cannot be loaded stops the run before a folder is made
         self.adapt_seconds = time.perf_counter() - start
         if self.run_dir is not None:
-            self.recorder = Recorder(self.run_dir, self.model, self.config or self._settings(self.meta))
+            config = self.config or self._settings(self.meta)
+            resumed = self._resumed.state if self._resumed else None
+            self.recorder = Recorder(self.run_dir, self.model, config, resumed)
 
     def _settings(self, meta: MetaRun) -> dict[str, Any]:
         """config.yaml of a run that was started by a script."""
@@ -191,7 +195,7 @@ class HyperPromptCallback(BaseCallback):
             return None
         interval = self.meta_run.observe(self.num_timesteps, self.collector.collect())
         if self.recorder:
-            self.recorder.interval(interval, self.wall_seconds)
+            self.recorder.interval(interval, self.meta_run.space, self.wall_seconds)
         return interval
 
     def _log(self, decision: Decision) -> None:

@@ -112,7 +112,7 @@ def controllers() -> None:
 @app.command()
 def envs() -> None:
     """List the tasks by family."""
-    from hyperprompt.envs import list_envs
+    from hyperprompt.envs.make import list_envs
 
     rows = [(e.name, e.family, e.backend, e.action, e.observation, e.algorithm) for e in list_envs()]
     _table([("task", "family", "backend", "action", "observation", "algorithm"), *rows])

@@ -37,23 +37,25 @@ def algorithm_class(algorithm: str, library: str) -> type[BaseAlgorithm]:
     return getattr(stable_baselines3, algorithm.upper())  # type: ignore[no-any-return]
 
 
-def check_arguments(algorithm: str, library: str, arguments: Mapping[str, Any]) -> None:
-    """Refuses constructor arguments the algorithm does not have.
+def resolved_arguments(algorithm: str, library: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Every plain constructor argument with its value: the given ones, this project's defaults, the library's.
 
     Raises:
-        UnknownName: with the valid ones.
+        UnknownName: an argument the algorithm does not have, with the valid ones.
     """
     parameters = inspect.signature(algorithm_class(algorithm, library)).parameters
-    valid = [name for name in parameters if name not in _OURS]
+    valid = {name: p.default for name, p in parameters.items() if name not in _OURS}
     for name in arguments:
         if name not in valid:
             raise UnknownName(f"{algorithm.upper()} argument", name, valid)
+    plain = {name: value for name, value in valid.items() if isinstance(value, bool | int | float | str)}
+    return {**plain, **_SETTINGS.get(algorithm, {}), **arguments}
 
 
 def build(
     algorithm: str, library: str, env: VecEnv, seed: int, arguments: Mapping[str, Any], tensorboard_log: str | None = None
 ) -> BaseAlgorithm:
-    """A fresh model. Images get a convolutional policy, everything else a perceptron.
+    """A fresh model from `resolved_arguments`. Images get a convolutional policy, everything else a perceptron.
 
     Raises:
         InvalidValue: the algorithm refuses its arguments or the environment's spaces.
@@ -63,10 +65,9 @@ def build(
 
     space = env.observation_space
     policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "CnnPolicy" if is_image_space(space) else "MlpPolicy"
-    settings = {**_SETTINGS.get(algorithm, {}), **arguments}
     try:
         return algorithm_class(algorithm, library)(
-            policy, env, seed=seed, device="auto", tensorboard_log=tensorboard_log, **settings
+            policy, env, seed=seed, device="auto", tensorboard_log=tensorboard_log, **arguments
         )
     except (AssertionError, TypeError, ValueError) as error:
         raise InvalidValue(f"{algorithm.upper()} cannot be built: {error}") from error

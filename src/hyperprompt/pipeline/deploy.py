@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from hyperprompt import envs
 from hyperprompt.agents import wrap
-from hyperprompt.agents.build import N_ENVS, build, check_arguments
-from hyperprompt.agents.replay import ReplayLog
+from hyperprompt.agents.build import N_ENVS, build, resolved_arguments
 from hyperprompt.callback import HyperPromptCallback, Report
 from hyperprompt.config import RunConfig, parse
 from hyperprompt.controllers import registry
+from hyperprompt.envs import make as envs
 from hyperprompt.errors import InvalidValue, MissingDependency, RunFolderError
 from hyperprompt.meta.run import check_names
 from hyperprompt.runs import Checkpoint, RunFolder
@@ -54,8 +53,8 @@ def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
         return _learn(config, folder, checkpoint, listener)
 
 
-def check(config: RunConfig) -> None:
-    """Everything that can be refused without building an environment or a model.
+def resolve(config: RunConfig) -> RunConfig:
+    """The configuration with every default filled in; what can be refused without building anything is refused here.
 
     Raises:
         UnknownName, InvalidValue: the first thing found wrong.
@@ -64,7 +63,8 @@ def check(config: RunConfig) -> None:
     registry.check_algorithm(config.controller, config.algorithm)
     controller = registry.create(config.controller, seed=config.seed, options=config.llm)
     check_names(config.algorithm, config.tune, config.bounds, getattr(controller, "requires", ()))
-    check_arguments(config.algorithm, config.library, config.agent)
+    agent = resolved_arguments(config.algorithm, config.library, config.agent)
+    return config.model_copy(update={"agent": agent, "n_envs": config.n_envs or N_ENVS[config.algorithm]})
 
 
 def seed_at(seed: int, step: int) -> int:
@@ -75,50 +75,46 @@ def seed_at(seed: int, step: int) -> int:
 def _learn(
     config: RunConfig, out: Path | RunFolder, checkpoint: Checkpoint | None, listener: Listener | None
 ) -> dict[str, Any]:
-    check(config)
+    config = resolve(config)
     torch.set_num_threads(1)  # one thread a run: more slow small networks down and starve runs side by side
     step = checkpoint.step if checkpoint else 0
     path = out.path if isinstance(out, RunFolder) else out
-    env = envs.make(config.env, config.n_envs or N_ENVS[config.algorithm], seed_at(config.seed, step))
+    callback = HyperPromptCallback(
+        config.controller,
+        every=config.every,
+        tune=config.tune,
+        bounds=config.bounds,
+        run_dir=out,
+        seed=config.seed,
+        options=config.llm,
+        checkpoints=config.checkpoints,
+        config=config.model_dump(mode="json"),
+        listener=listener,
+        env=config.env,
+    )
+    env = envs.make(config.env, config.n_envs or 1, seed_at(config.seed, step))
     try:
         tensorboard = str(path / "tensorboard") if config.tensorboard else None
         model = build(config.algorithm, config.library, env, seed_at(config.seed, step), config.agent, tensorboard)
-        callback = HyperPromptCallback(
-            config.controller,
-            every=config.every,
-            tune=config.tune,
-            bounds=config.bounds,
-            run_dir=out,
-            seed=config.seed,
-            options=config.llm,
-            checkpoints=config.checkpoints,
-            config=config.model_dump(mode="json"),
-            listener=listener,
-            env=config.env,
-        )
         if checkpoint:
             wrap(model).restore(checkpoint.load_agent())
-            if (buffer := getattr(model, "replay_buffer", None)) is not None:
-                ReplayLog(path / "checkpoints" / "replay").restore(buffer, checkpoint.state["replay"])
             callback.resume_from(checkpoint)
         model.learn(config.steps - step, callback=callback, reset_num_timesteps=checkpoint is None)
     finally:
         env.close()
-    assert callback.recorder is not None
-    folder = callback.recorder.folder
-    _write_report(folder)
-    result = folder.result()
+        if callback.recorder:
+            callback.recorder.folder.close()
+    _write_report(path)
+    result = RunFolder.open(path, readonly=True).result()
     assert result is not None
-    if not isinstance(out, RunFolder):
-        folder.close()
     return result
 
 
-def _write_report(folder: RunFolder) -> None:
+def _write_report(folder: Path) -> None:
     try:
         from hyperprompt.evaluation.report import report
 
-        report([folder.path], folder.path / "report.html")
+        report([folder], folder / "report.html")
     except MissingDependency:
         return  # the core install has no plotting library; `hyperprompt report` says which extra brings it
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from hyperprompt.agents.replay import ReplayLog
 from hyperprompt.core import Decision, Interval
 from hyperprompt.evaluation.metrics import auc, final_return
+from hyperprompt.hyperparameters import HyperparameterSpace
 from hyperprompt.meta.run import MetaRun
 from hyperprompt.runs import RunFolder
 
@@ -23,37 +24,47 @@ class Recorder:
     Args:
         target: a folder to create, or one that is open already.
         config: what a new folder's config.yaml says.
+        resumed: state of the checkpoint the run goes on from; its transitions are put back into the replay buffer.
     """
 
-    def __init__(self, target: str | Path | RunFolder, model: BaseAlgorithm, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        target: str | Path | RunFolder,
+        model: BaseAlgorithm,
+        config: Mapping[str, Any],
+        resumed: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = target if isinstance(target, RunFolder) else RunFolder.create(target, config)
-        buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
-        self._buffer = buffer
-        self._replay = ReplayLog(self.folder.path / "checkpoints" / "replay") if buffer is not None else None
-
+        self._buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+        self._replay = ReplayLog(self.folder.path / "checkpoints" / "replay") if self._buffer is not None else None
+        if self._replay is not None and self._buffer is not None and isinstance(target, RunFolder):
+            self._replay.restore(self._buffer, resumed["replay"] if resumed else 0)
         self._decisions = len(self.folder.decisions())
+
+    def reopen(self) -> None:
+        """Goes on in a folder that `result` has closed."""
+        self.folder = RunFolder.open(self.folder.path)
 
     def decision(self, decision: Decision) -> None:
         self.folder.append_decision(decision)
         self._decisions += 1
 
-    def interval(self, interval: Interval, wall_seconds: float) -> None:
-        """One row of progress.csv."""
+    def interval(self, interval: Interval, space: HyperparameterSpace, wall_seconds: float) -> None:
+        """One row of progress.csv: theta as the agent was given it during the interval."""
         self.folder.append_progress(
             {"step": interval.step, "wall_seconds": wall_seconds, "return_mean": math.nan}
             | {"episodes": interval.signals.episodes, **interval.signals.values}
-            | {f"theta/{name}": value for name, value in interval.theta.items()}
+            | {f"theta/{name}": value for name, value in space.values(interval.theta).items()}
         )
 
     def checkpoint(self, step: int, run: MetaRun, clock: Mapping[str, float]) -> None:
         """Weights, meta-state, counts of the journals and, for off-policy agents, the new part of the replay buffer."""
-        if self._replay is not None and self._buffer is not None:
-            self._replay.append(self._buffer)
-        counts = {"decisions": self._decisions, "intervals": len(run.intervals)}
+        rows = self._replay.append(self._buffer) if self._replay is not None and self._buffer is not None else 0
+        counts = {"replay": rows, "decisions": self._decisions, "intervals": len(run.intervals)}
         self.folder.save_checkpoint(step, run.agent.snapshot(), {"run": run.to_dict(step), **counts, **clock})
 
     def result(self, run: MetaRun, step: int, wall_seconds: float, adapt_seconds: float) -> None:
-        """result.json: AUC and final return of the curve in progress.csv, and what they cost."""
+        """result.json: AUC and final return of the curve in progress.csv, and what they cost. Closes the folder."""
         config, progress = self.folder.config, self.folder.progress()
         steps, returns = progress.get("step", []), progress.get("return_mean", [])
         self.folder.write_result(
@@ -71,3 +82,4 @@ class Recorder:
                 "decisions": self._decisions,
             }
         )
+        self.folder.close()

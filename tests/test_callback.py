@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from hyperprompt import HyperPromptCallback
+from hyperprompt.callback import Report
+from hyperprompt.core import MetaAction, MetaState
+from hyperprompt.errors import InvalidValue, RunFolderError, UnknownName
+from hyperprompt.runs import RunFolder
+
+
+class Script:
+    """Takes the given steps one after the other, then keeps; remembers what it was shown."""
+
+    name = "script"
+
+    def __init__(self, *actions: Any) -> None:
+        self.actions = actions
+        self.seen: list[MetaState] = []
+
+    def decide(self, states: Sequence[MetaState]) -> list[Any]:
+        (state,) = states
+        self.seen.append(state)
+        return [self.actions[state.index] if state.index < len(self.actions) else MetaAction()]
+
+
+def ppo(**arguments: Any) -> PPO:
+    return PPO("MlpPolicy", "CartPole-v1", n_steps=64, n_epochs=2, batch_size=64, seed=1, device="cpu", **arguments)
+
+
+def weights(model: BaseAlgorithm) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.policy.parameters()]
+
+
+def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_static_changes_nothing_at_all() -> None:
+    alone = weights(ppo().learn(640))
+    watched = weights(ppo().learn(640, callback=HyperPromptCallback("static")))
+    assert equal(alone, watched)
+
+
+def test_the_first_decision_falls_before_any_training_and_intervals_are_whole_updates() -> None:
+    script = Script()
+    ppo().learn(1280, callback=HyperPromptCallback(script, every=256))
+    assert [s.step for s in script.seen] == [0, 64, 128, 256, 384, 640, 896, 1152]
+    assert [s.index for s in script.seen] == list(range(8))
+    assert script.seen[0].intervals == ()
+    last = script.seen[-1].intervals[-1].signals
+    assert {"return_mean", "approx_kl", "entropy_fraction", "explained_variance"} <= set(last.values)
+    assert len(last.transitions) == 2
+
+
+def test_a_step_reaches_the_learner_and_latent_integers_grow() -> None:
+    half = MetaAction({"learning_rate": 1.0, "n_epochs": 0.5})
+    script = Script(half, half)
+    model = ppo()
+    model.learn(320, callback=HyperPromptCallback(script, every=64))
+    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(4 * 3e-4)
+    assert model.n_epochs == 4  # 2 x sqrt2 = 2.8 -> 3, x sqrt2 = 4
+    assert script.seen[1].theta["n_epochs"] == pytest.approx(2 * 2**0.5)
+    assert script.seen[2].intervals[1].delta["learning_rate"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("bad", [RuntimeError("boom"), MetaAction({"learning_rate": float("nan")}), "nonsense"])
+def test_whatever_the_controller_answers_training_goes_on_and_the_journal_says_so(tmp_path: Path, bad: Any) -> None:
+    class Bad(Script):
+        def decide(self, states: Sequence[MetaState]) -> list[Any]:
+            if isinstance(bad, Exception):
+                raise bad
+            return [bad]
+
+    model = ppo()
+    model.learn(192, callback=HyperPromptCallback(Bad(), every=64, run_dir=tmp_path / "run"))
+    decisions = RunFolder.open(tmp_path / "run").decisions()
+    assert [d.status for d in decisions] == ["rejected"] * 3
+    assert all(d.reason and d.theta_after == d.theta_before for d in decisions)
+    assert model.lr_schedule(1.0) == 3e-4
+
+
+def test_bounds_of_the_user_hold_from_the_first_update_on() -> None:
+    script = Script(*[MetaAction({"learning_rate": 2.0})] * 5)
+    model = ppo(learning_rate=1e-2)
+    model.learn(320, callback=HyperPromptCallback(script, every=64, bounds={"learning_rate": (1e-4, 1e-3)}))
+    assert all(1e-4 <= s.theta["learning_rate"] <= 1e-3 for s in script.seen)
+    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+
+
+def test_a_schedule_of_the_users_is_read_not_replaced() -> None:
+    script = Script()
+    model = ppo(learning_rate=lambda left: 1e-3 * left)
+    model.learn(640, callback=HyperPromptCallback(script, every=64))
+    rates = [s.theta["learning_rate"] for s in script.seen]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.3 * rates[0]
+
+
+def test_learn_called_again_goes_on_with_the_same_run() -> None:
+    script, model = Script(), ppo()
+    callback = HyperPromptCallback(script, every=128)
+    model.learn(256, callback=callback)
+    model.learn(256, callback=callback, reset_num_timesteps=False)
+    assert [s.index for s in script.seen] == list(range(len(script.seen)))
+    assert script.seen[-1].task.total_steps == 512
+    assert [i.step for i in script.seen[-1].intervals] == sorted({i.step for i in script.seen[-1].intervals})
+
+
+@pytest.mark.parametrize(("algorithm", "env"), [(SAC, "Pendulum-v1"), (DQN, "CartPole-v1")])
+def test_off_policy_algorithms(algorithm: type[BaseAlgorithm], env: str, tmp_path: Path) -> None:
+    model: Any = algorithm("MlpPolicy", env, learning_starts=50, buffer_size=500, batch_size=32, seed=0, device="cpu")  # type: ignore[call-arg]
+    script = Script(MetaAction({"learning_rate": 1.0}))
+    model.learn(400, callback=HyperPromptCallback(script, every=100, run_dir=tmp_path / "run"))
+    assert [s.step for s in script.seen] == [0, 25, 50, 100, 150, 250, 350] if env == "Pendulum-v1" else len(script.seen) >= 6
+    assert model.lr_schedule(0.5) == pytest.approx(2 * model.learning_rate / 2)
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.result() is not None
+    assert folder.progress()["step"][-1] == 400
+
+
+def test_the_folder_holds_everything(tmp_path: Path) -> None:
+    reports: list[Report] = []
+    callback = HyperPromptCallback("random", every=64, run_dir=tmp_path / "run", seed=3, listener=reports.append)
+    ppo().learn(320, callback=callback)
+    folder = RunFolder.open(tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    assert set(result) == {
+        "env", "algo", "controller", "seed", "steps", "auc", "final_return", "wall_seconds", "adapt_seconds",
+        "gradient_updates", "decisions",
+    }  # fmt: skip
+    assert (result["env"], result["algo"], result["controller"], result["seed"]) == ("CartPole-v1", "ppo", "random", 3)
+    assert [d.index for d in folder.decisions()] == list(range(5))
+    assert folder.progress()["step"] == [64.0, 128.0, 192.0, 256.0, 320.0]
+    assert folder.progress()["theta/n_epochs"] == [d.theta_after["n_epochs"] for d in folder.decisions()]
+    assert [r.step for r in reports] == [0, 64, 128, 192, 256, 320]
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        ppo().learn(64, callback=HyperPromptCallback("static", run_dir=tmp_path / "run"))
+
+
+def test_theta_and_decisions_reach_the_logger(tmp_path: Path) -> None:
+    from stable_baselines3.common.logger import configure
+
+    model = ppo()
+    model.set_logger(configure(str(tmp_path), ["csv"]))
+    model.learn(192, callback=HyperPromptCallback(Script(MetaAction({"learning_rate": 1.0})), every=64))
+    header = (tmp_path / "progress.csv").read_text().splitlines()[0]
+    assert "hyperprompt/theta/learning_rate" in header
+    assert "hyperprompt/step/learning_rate" in header
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"controller": "statik"}, UnknownName, "static"),
+        ({"controller": object()}, InvalidValue, "decide"),
+        ({"controller": "static", "every": 0}, InvalidValue, "positive"),
+        ({"controller": "static", "tune": ["learning_rte"]}, UnknownName, "learning_rate"),
+        ({"controller": "static", "tune": []}, InvalidValue, "at least one"),
+        ({"controller": "static", "bounds": {"learning_rate": (1e-2, 1e-3)}}, InvalidValue, "not below"),
+        ({"controller": "static", "bounds": {"tau": (0.1, 0.2)}}, UnknownName, "tau"),
+        ({"controller": "anneal", "tune": ["n_epochs"]}, InvalidValue, "learning_rate"),
+    ],
+)
+def test_mistakes_are_told_before_training(
+    arguments: dict[str, Any], error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    model = ppo()
+    before = weights(model)
+    with pytest.raises(error, match=says):
+        model.learn(64, callback=HyperPromptCallback(**arguments, run_dir=tmp_path / "run"))
+    assert equal(before, weights(model))
+    assert not (tmp_path / "run").exists()
