@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,12 @@ class ReplayLog:
 
         Raises:
             InvalidValue: a kind of buffer whose transitions are not all in its arrays.
-            RunFolderError: the folder holds rows of an earlier run and `restore` has not been called.
+            RunFolderError: the folder holds rows of another run; `restore` with upto=0 drops them.
         """
         arrays = _arrays(buffer)
         capacity = buffer.buffer_size
-        if self._end is None and self._chunks():
-            raise RunFolderError(f"{self._folder} holds transitions already: call restore first, with upto=0 to drop them")
+        if self._end is None:
+            self._continue(arrays, capacity)
         begin = self._end or 0
         if begin == 0:
             end = buffer.pos + (capacity if buffer.full else 0)
@@ -102,6 +103,18 @@ class ReplayLog:
         found = [(path, _CHUNK.fullmatch(path.name)) for path in self._folder.iterdir()]
         return sorted(((p, int(m[1]), int(m[2])) for p, m in found if m), key=lambda chunk: chunk[1:])
 
+    def _continue(self, arrays: dict[str, Array], capacity: int) -> None:
+        """Take up the log where the folder ends, if the buffer has been restored from it."""
+        if not (chunks := self._chunks()):
+            return
+        path, _, last = chunks[-1]
+        chunk = _read(path)
+        _check(path, chunk, arrays)
+        self._last_row = _digest(chunk[name][-1] for name in arrays)
+        if self._last_row != self._fingerprint(arrays, last, capacity):
+            raise RunFolderError(f"{self._folder} holds other transitions than the buffer: call restore first")
+        self._end = last
+
     def _adopt(self, arrays: dict[str, Array], end: int, capacity: int) -> None:
         self._end = end
         self._last_row = self._fingerprint(arrays, end, capacity)
@@ -109,11 +122,7 @@ class ReplayLog:
     @staticmethod
     def _fingerprint(arrays: dict[str, Array], end: int, capacity: int) -> str:
         """Of the row before `end`. It changes only when a whole capacity has been added since."""
-        row = (end - 1) % capacity
-        digest = hashlib.sha256()
-        for array in arrays.values():
-            digest.update(np.ascontiguousarray(array[row]).tobytes())
-        return digest.hexdigest()
+        return _digest(array[(end - 1) % capacity] for array in arrays.values())
 
     def _write(self, first: int, last: int, rows: dict[str, Array]) -> None:
         path = self._folder / f"rows-{first:012d}-{last:012d}.npz"
@@ -137,6 +146,13 @@ def _arrays(buffer: ReplayBuffer) -> dict[str, Array]:
         stored: Any = getattr(buffer, name)
         arrays |= {f"{name}.{key}": array for key, array in stored.items()} if isinstance(stored, dict) else {name: stored}
     return arrays | {name: getattr(buffer, name) for name in ("actions", "rewards", "dones", "timeouts")}
+
+
+def _digest(rows: Iterable[Array]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(np.ascontiguousarray(row).tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """Stable-Baselines3: where each hyperparameter lives, and how weights are read and written.
 
 Assigning the attribute of the constructor's name is often not enough: schedules are objects made at construction, gamma and
-lambda are copied into the buffers. `tests/agents/test_effect.py` proves every line of the table.
+lambda are copied into the buffers. `tests/agents/test_effect_sb3.py` proves every line of the table.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ SETTINGS: dict[str, dict[str, Setting]] = {
     },
     "dqn": OFF_POLICY
     | {
-        # The schedule is read again after every step, and the attribute at every action.
+        # Read after every step, for the action after it.
         "exploration_rate": Setting(
             lambda model: model.exploration_schedule(model._current_progress_remaining),
-            {"exploration_schedule": ConstantSchedule, "exploration_rate": float},
+            {"exploration_schedule": ConstantSchedule},
         ),
         # In environment steps; the model divides by the number of environments at every step.
         "target_update_interval": plain("target_update_interval", integer),

@@ -120,6 +120,9 @@ class SbxAgent(ModelAgent):
         for name, saved in weights["keys"].items():
             owner, attribute = _owner(self.model, name)
             setattr(owner, attribute, jnp.array(saved.numpy(), dtype=jnp.uint32))
+        if self.algorithm == "sac":
+            # As for actor and critic, the rate is the model's or the one set, not part of what was learnt.
+            _set_entropy_rate(self.model, self._held.get("learning_rate", self.model.lr_schedule(1)))
         if weights["adaptive_lr"] is not None:
             self.model.adaptive_lr.current_adaptive_lr = weights["adaptive_lr"]
 
