@@ -144,6 +144,7 @@ def test_the_live_display_shows_the_last_decision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     assert run(monkeypatch, "train", "CartPole-v1", "--controller", "random", *TINY[:-1]) == 0
     out = capsys.readouterr().out
     assert "hyperparameters now" in out

@@ -124,9 +124,8 @@ def models() -> None:
     """List the language models."""
     from hyperprompt.llm.weights import MODELS
 
-    _table(
-        [("model", "parameters", "licence", "source"), *((m.name, m.parameters, m.licence, m.source) for m in MODELS.values())]
-    )
+    rows = [(name, info.parameters, info.licence, info.source) for name, info in MODELS.items()]
+    _table([("model", "parameters", "licence", "source"), *rows])
     typer.echo("\nAny other causal LM of the hub by its id, or a local folder: --controller llm:NAME.")
 
 
