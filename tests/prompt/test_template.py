@@ -109,7 +109,9 @@ def test_the_configuration_refuses_nonsense():
     with pytest.raises(InvalidValue):
         template.row(state(2), 3, COMPACT)
     assert hash(PromptConfig(signals=["alpha"]))
-    assert PromptConfig(**VERBOSE.to_dict()) == VERBOSE
+    assert PromptConfig.from_dict(VERBOSE.to_dict()) == VERBOSE
+    with pytest.raises(UnknownName, match="rendering"):
+        PromptConfig.from_dict({"renderng": "compact"})
 
 
 @pytest.mark.parametrize("config", [COMPACT, VERBOSE])

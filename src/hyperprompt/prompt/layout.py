@@ -6,9 +6,9 @@ each exactly one token. Nothing else ever touches a digit, so no tokenizer can m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.prompt.numbers import NA_DIGIT, PLACEHOLDER
@@ -90,8 +90,21 @@ class PromptConfig:
                 if name not in KNOWN_SIGNALS:
                     raise UnknownName("signal", name, KNOWN_SIGNALS)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PromptConfig:
+        """Inverse of `to_dict`; absent settings take their defaults.
+
+        Raises:
+            UnknownName: a setting there is not.
+        """
+        valid = [f.name for f in fields(cls)]
+        for name in data:
+            if name not in valid:
+                raise UnknownName("prompt setting", name, valid)
+        return cls(**data)
 
 
 @dataclass(frozen=True)

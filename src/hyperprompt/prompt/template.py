@@ -105,6 +105,15 @@ def content_free(state: MetaState, index: int, config: PromptConfig, *, steps: b
     return assemble(fields, {f"step:{name}": numbers.PLACEHOLDER for name in fields.names if config.history})
 
 
+def start_row(rows: int, window: int) -> int:
+    """First row of a transcript that has had `rows` rows, with L = `window`: all up to 2L, then rebased to the last L.
+
+    Between L + 1 and 2L rows are kept after a rebase. A function of the number of rows alone, so that a resumed run has
+    the transcript of the undisturbed one.
+    """
+    return 0 if rows <= 2 * window else window * (-(-rows // window) - 2)
+
+
 def text(atoms: Sequence[str], rows: Sequence[Row]) -> str:
     """The transcript as one string."""
     return "".join(atoms) + "".join(r.text for r in rows)

@@ -1,0 +1,248 @@
+"""The language model as a controller: meta-states to transcripts, transcripts to distributions over STEPS.
+
+Zero-shot a model is nearly blind to the state and copies the placeholder and the steps it sees. The calibrated policy asks
+what the *values* of the transcript change, and starts from a prior that keeps:
+
+    pi(k | s_meta) = softmax_k( log p(k | transcript) - log p(k | content-free transcript) + log prior(k) )
+
+(contextual calibration, Zhao et al. 2021, arXiv:2102.09690). The content-free transcript has the same head, the same number
+of rows and the same steps, and NA for every value; it grows beside the real one in the same forward pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
+from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.tokens import Encoder, Tokens
+from hyperprompt.llm.weights import DEFAULT, LanguageModel, check, load
+from hyperprompt.prompt import demonstrations as shots
+from hyperprompt.prompt import template
+from hyperprompt.prompt.layout import Layout, PromptConfig, Row, check_row
+
+if TYPE_CHECKING:
+    from hyperprompt.llm.policy import SlotPolicy
+
+_SESSIONS = 8
+"""Sessions kept at a time, least recently used first to go: each holds a key-value cache of tens of megabytes a run."""
+
+
+def keep_log_prior(mass: float) -> NDArray[np.float32]:
+    """log prior over STEPS (K,): `mass` on keep, the rest on the others in inverse proportion to the size of the step.
+
+    Raises:
+        InvalidValue: a mass outside (0, 1).
+    """
+    if not 0.0 < mass < 1.0:
+        raise InvalidValue(f"keep_prior must lie between 0 and 1, not {mass}")
+    weight = np.array([0.0 if k == KEEP else 1.0 / abs(step) for k, step in enumerate(STEPS)])
+    prior = (1.0 - mass) * weight / weight.sum()
+    prior[KEEP] = mass
+    log_prior: NDArray[np.float32] = np.log(prior).astype(np.float32)
+    return log_prior
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised over the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    normalised: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return normalised
+
+
+@dataclass
+class _Transcript:
+    """One run's transcript as it is to be read now."""
+
+    state: MetaState
+    layout: Layout
+    head: tuple[str, ...]
+    head_ids: tuple[int, ...]
+    row_tokens: int
+    start: int
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Runs of one shape are decided in one batch."""
+        return (self.row_tokens, len(self.layout.names), self.start, self.state.index)
+
+
+@dataclass
+class _Session:
+    """A memo: the policy's cache, and what it has read of each run, to tell whether it may be continued."""
+
+    policy: SlotPolicy
+    heads: tuple[tuple[str, ...], ...]
+    start: int
+    index: int = -1
+    last: tuple[str, ...] = ()
+    texts: list[Any] = field(default_factory=list)
+
+
+class LLMController:
+    """pi_phi as a pre-trained causal language model, zero-shot or with an expert run as demonstration.
+
+    Args:
+        model: a name of `hyperprompt models`, a hub id, or a local folder. Read at the first decision.
+        prompt: what the rows hold; verbose unless given. A mapping is read as `PromptConfig.from_dict`.
+        sample: draw the steps, with the generator of (seed, run, decision), instead of taking the likeliest ones.
+        temperature: divides the log-probabilities before they are normalised.
+        keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
+        calibrate: "content-free" or None for the model's own distribution.
+        demonstrations: None (zero-shot), "shipped", or a file of `prompt.demonstrations.record`.
+
+    Raises:
+        UnknownName, ModelUnavailable, MissingDependency: see `llm.weights.check`.
+        InvalidValue: an option out of range, or demonstrations that cannot be read.
+    """
+
+    name = "llm"
+
+    def __init__(
+        self,
+        model: str = DEFAULT,
+        *,
+        prompt: PromptConfig | Mapping[str, Any] | None = None,
+        seed: int = 0,
+        sample: bool = False,
+        temperature: float = 1.0,
+        keep_prior: float = 0.5,
+        calibrate: Literal["content-free"] | None = "content-free",
+        demonstrations: str | Path | None = None,
+    ) -> None:
+        if calibrate not in ("content-free", None):
+            raise InvalidValue(f"calibrate must be 'content-free' or None, not {calibrate!r}")
+        if not 0.0 < temperature < float("inf"):
+            raise InvalidValue(f"temperature must be positive and finite, not {temperature}")
+        check(model)
+        self.model = model
+        self.prompt = (
+            prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt or {"rendering": "verbose"})
+        )
+        self.seed, self.sample, self.temperature, self.calibrate = seed, sample, temperature, calibrate
+        self._prior = keep_log_prior(keep_prior)
+        self._shots = shots.load(demonstrations) if demonstrations is not None else ()
+        self._loaded: tuple[LanguageModel, Encoder] | None = None
+        self._sessions: OrderedDict[tuple[Any, ...], _Session] = OrderedDict()
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        """One meta-action per meta-state, runs of the same shape in one batch.
+
+        Raises:
+            InvalidValue: the model answered with a number that is not finite, or the transcript is over its limits.
+            ModelUnavailable: at the first decision, if the weights turn out to be missing or damaged.
+        """
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        transcripts = [self._transcript(state) for state in states]
+        for position, transcript in enumerate(transcripts):
+            groups.setdefault(transcript.shape, []).append(position)
+        actions: dict[int, MetaAction] = {}
+        for positions in groups.values():
+            decided = self._decide_group([transcripts[p] for p in positions])
+            actions |= dict(zip(positions, decided, strict=True))
+        return [actions[p] for p in range(len(states))]
+
+    def _model(self) -> tuple[LanguageModel, Encoder]:
+        if self._loaded is None:
+            language_model = load(self.model)
+            self._loaded = (language_model, Encoder(language_model.tokenizer))
+        return self._loaded
+
+    def _transcript(self, state: MetaState) -> _Transcript:
+        language_model, encoder = self._model()
+        config, layout = self.prompt, template.layout_of(state, self.prompt)
+        head = template.head(state, config, shots.choose(self._shots, state) if self._shots else None)
+        head_ids = encoder.encode(head).ids
+        row = template.row(state, state.index, config)
+        row_tokens = len(encoder.encode(row.atoms).ids)
+        check_row(layout, row_tokens)
+        room = min(config.max_tokens, language_model.context) - len(head_ids) - len(language_model.prefix)
+        window = min(config.window, room // (2 * row_tokens))
+        if window < 1:
+            raise InvalidValue(
+                f"a head of {len(head_ids)} tokens and two rows of {row_tokens} do not fit {config.max_tokens} tokens. Take "
+                "rendering='compact' or fewer demonstration_rows, or raise max_tokens"
+            )
+        return _Transcript(state, layout, head, head_ids, row_tokens, template.start_row(state.index + 1, window))
+
+    def _decide_group(self, transcripts: Sequence[_Transcript]) -> list[MetaAction]:
+        key = (transcripts[0].layout.names, *(t.state.run for t in transcripts))
+        session = self._sessions.pop(key, None)
+        index = transcripts[0].state.index
+        if session is None or not self._continues(session, transcripts):
+            session = self._open(transcripts)
+        new = range(max(session.index + 1, session.start), index + 1)
+        real = [[template.row(t.state, i, self.prompt) for i in new] for t in transcripts]
+        pieces = [self._piece(rows) for rows in real]
+        if self.calibrate:
+            pieces += [self._piece([template.content_free(t.state, i, self.prompt) for i in new]) for t in transcripts]
+        logp_BSK = session.policy.append(pieces)
+        # Not before the pass has succeeded: an interrupted session is dropped, and the next decision reads it all again.
+        self._sessions[key] = session
+        while len(self._sessions) > _SESSIONS:
+            self._sessions.popitem(last=False)
+        session.index, session.last = index, tuple(rows[-1].text for rows in real)
+        for text, rows in zip(session.texts, real, strict=True):
+            text.update("".join(row.text for row in rows).encode())
+        scores = logp_BSK[: len(transcripts)]
+        if self.calibrate:
+            scores = scores - logp_BSK[len(transcripts) :] + self._prior
+        if not np.isfinite(scores).all():
+            del self._sessions[key]
+            raise InvalidValue(f"non-finite log-probabilities from {self.model!r}")
+        logp = log_softmax(scores / np.float32(self.temperature))
+        return [self._action(t, p, text.hexdigest()) for t, p, text in zip(transcripts, logp, session.texts, strict=True)]
+
+    def _continues(self, session: _Session, transcripts: Sequence[_Transcript]) -> bool:
+        """Whether the session has read exactly these transcripts up to an earlier row."""
+        first = transcripts[0]
+        if session.start != first.start or not session.start <= session.index < first.state.index:
+            return False
+        if session.heads != tuple(t.head for t in transcripts):
+            return False
+        return session.last == tuple(template.row(t.state, session.index, self.prompt).text for t in transcripts)
+
+    def _open(self, transcripts: Sequence[_Transcript]) -> _Session:
+        from hyperprompt.llm.policy import SlotPolicy
+
+        language_model, encoder = self._model()
+        heads = [t.head_ids for t in transcripts] * (2 if self.calibrate else 1)
+        policy = SlotPolicy(language_model, encoder, heads, max_tokens=self.prompt.max_tokens)
+        texts = [hashlib.sha256("".join(t.head).encode()) for t in transcripts]
+        return _Session(policy, tuple(t.head for t in transcripts), transcripts[0].start, -1, (), texts)
+
+    def _piece(self, rows: Sequence[Row]) -> Tokens:
+        """Rows as tokens, of which only the last one's slots are asked for."""
+        _, encoder = self._model()
+        ids: list[int] = []
+        for row in rows[:-1]:
+            ids.extend(encoder.encode(row.atoms).ids)
+        last = encoder.encode(rows[-1].atoms, rows[-1].slots)
+        return Tokens((*ids, *last.ids), tuple(len(ids) + slot for slot in last.slots))
+
+    def _action(self, transcript: _Transcript, logp_SK: NDArray[np.float32], prompt_sha256: str) -> MetaAction:
+        state = transcript.state
+        probabilities_SK = np.exp(logp_SK.astype(np.float64))
+        probabilities_SK /= probabilities_SK.sum(-1, keepdims=True)
+        if self.sample:
+            run = int.from_bytes(hashlib.sha256(state.run.encode()).digest()[:8], "little")
+            rng = np.random.default_rng([self.seed, run, state.index])
+            chosen = [int(rng.choice(len(STEPS), p=p)) for p in probabilities_SK]
+        else:
+            chosen = [int(k) for k in probabilities_SK.argmax(-1)]
+        names = transcript.layout.names
+        shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
+        return MetaAction(
+            delta={name: STEPS[k] for name, k in zip(names, chosen, strict=True)},
+            probabilities={name: tuple(map(float, p)) for name, p in zip(names, probabilities_SK, strict=True)},
+            prompt_sha256=prompt_sha256,
+            note=("sampled" if self.sample else "arg-max") + (", calibrated" if self.calibrate else "") + shot,
+        )

@@ -1,0 +1,191 @@
+"""The language-model controller on the real default model. The first load on a machine converts it (15 to 30 seconds)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hyperprompt.controllers.llm import LLMController, keep_log_prior
+from hyperprompt.core import KEEP, STEPS, Controller, Interval, MetaState, Signals, Task
+from hyperprompt.errors import InvalidValue, ModelUnavailable, UnknownName
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
+from hyperprompt.llm import weights
+from hyperprompt.prompt import demonstrations
+from hyperprompt.prompt.layout import PromptConfig
+
+COMPACT = PromptConfig()
+TASK = Task("CartPole-v1", "ppo", "discrete", "vector", 4, 2, 8, 10_000)
+
+
+def state(n: int, run: str = "run", growth: float = 20.0, task: Task = TASK) -> MetaState:
+    space = for_algorithm(task.algorithm).subset(TUNED_BY_DEFAULT[task.algorithm])
+    theta, intervals = space.defaults, []
+    for i in range(n):
+        delta = {h.name: STEPS[(i * i + j) % 7] for j, h in enumerate(space)}
+        theta = space.shift(theta, delta)
+        values = {
+            "return_mean": growth * i,
+            "approx_kl": 0.01 * (i + 1),
+            "entropy_fraction": 0.9 - 0.05 * i,
+            "value_loss": 3.0,
+        }
+        intervals.append(Interval(i, 100 * (i + 1), theta, delta, Signals(values, 1)))
+    return MetaState(run, task, space, 100 * n, theta, tuple(intervals))
+
+
+def array(action) -> np.ndarray:
+    return np.array(list(action.probabilities.values()))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_load():
+    """The weights are read once for the module."""
+    loaded: dict = {}
+    real = weights.load
+
+    def load(name, **options):
+        if name not in loaded:
+            loaded[name] = real(name, **options)
+        return loaded[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hyperprompt.controllers.llm.load", load)
+        yield
+
+
+@pytest.mark.parametrize("prompt", [None, COMPACT])
+@pytest.mark.parametrize("calibrate", ["content-free", None])
+def test_a_decision_is_a_distribution_and_a_step_per_hyperparameter(prompt, calibrate):
+    s = state(3)
+    controller = LLMController(prompt=prompt, calibrate=calibrate)
+    assert isinstance(controller, Controller)
+    (action,) = controller.decide([s])
+    assert list(action.delta) == list(action.probabilities) == list(s.space.names)
+    assert array(action).sum(-1) == pytest.approx(np.ones(4), abs=1e-9)
+    assert set(action.delta.values()) <= set(STEPS)
+    for name, p in action.probabilities.items():
+        assert action.delta[name] == STEPS[int(np.argmax(p))]
+    assert len(action.prompt_sha256) == 64
+    assert "arg-max" in action.note
+
+
+def test_calibration_turns_a_content_free_run_into_the_prior():
+    # Nothing is known, not even the progress (no budget) or theta: only the steps taken are left, and they are "same steps".
+    s = state(6)
+    blank = dict.fromkeys(s.space.names, math.nan)
+    space = dataclasses.replace(s.space, hyperparameters=tuple(dataclasses.replace(h, default=math.nan) for h in s.space))
+    empty = tuple(dataclasses.replace(i, theta=blank, signals=Signals(), step=math.nan) for i in s.intervals)
+    s = dataclasses.replace(s, space=space, intervals=empty)
+    prior = np.exp(keep_log_prior(0.5))
+    for prompt in (COMPACT, None):
+        calibrated, raw = LLMController(prompt=prompt), LLMController(prompt=prompt, calibrate=None)
+        (action,), (biased,) = calibrated.decide([s]), raw.decide([s])
+        # Row 0 knows that no budget is spent; that alone is content.
+        assert np.abs(array(action) - prior).max() < 0.15
+        assert np.abs(array(biased) - prior).max() > 0.25
+
+
+def test_the_distribution_reacts_to_the_state_and_to_demonstrations(tmp_path):
+    for prompt in (COMPACT, None):
+        controller = LLMController(prompt=prompt)
+        rising, falling = controller.decide([state(4, "a", 20.0), state(4, "b", -20.0)])
+        assert np.abs(array(rising) - array(falling)).max() > 0.01
+        demonstrations.record([state(8, "expert", task=dataclasses.replace(TASK, env="Acrobot-v1"))], tmp_path / "d.json")
+        (shown,) = LLMController(prompt=prompt, demonstrations=tmp_path / "d.json").decide([state(4, "a", 20.0)])
+        assert np.abs(array(shown) - array(rising)).max() > 0.01
+        assert "expert" in shown.note
+        assert shown.prompt_sha256 != rising.prompt_sha256
+
+
+def test_a_batch_equals_singles_whatever_the_order_and_the_heads():
+    other = dataclasses.replace(TASK, n_envs=128, total_steps=1_000_000)
+    runs = [state(5, "a"), state(5, "b", -3.0, other), state(5, "c", 100.0), state(2, "d")]
+    together = LLMController().decide(runs)
+    turned = LLMController().decide(runs[::-1])[::-1]
+    for run, batched, again in zip(runs, together, turned, strict=True):
+        (single,) = LLMController().decide([run])
+        assert array(batched) == pytest.approx(array(single), abs=1e-2)
+        assert array(again) == pytest.approx(array(single), abs=1e-2)
+        assert batched.prompt_sha256 == again.prompt_sha256 == single.prompt_sha256
+
+
+@pytest.mark.parametrize("window", [32, 3])
+def test_the_cache_is_a_memo_and_not_state(window):
+    # With a window of 3 the run is rebased several times.
+    prompt = PromptConfig(window=window)
+    living = LLMController(prompt=prompt)
+    for n in range(11):
+        (action,) = living.decide([state(n)])
+        if n in (0, 5, 6, 7, 10):
+            (fresh,) = LLMController(prompt=prompt).decide([state(n)])
+            assert array(action) == pytest.approx(array(fresh), abs=1e-2)
+            assert action.delta == fresh.delta or np.sort(array(fresh))[:, -2:].ptp() < 1e-2
+            assert action.prompt_sha256 == fresh.prompt_sha256
+
+
+def test_another_run_of_the_same_name_is_read_anew():
+    controller = LLMController(prompt=COMPACT)
+    controller.decide([state(3, growth=20.0)])
+    (action,) = controller.decide([state(4, growth=-1.0)])
+    (fresh,) = LLMController(prompt=COMPACT).decide([state(4, growth=-1.0)])
+    assert array(action) == pytest.approx(array(fresh), abs=1e-2)
+
+
+def test_sampling_depends_on_seed_run_and_index_only():
+    s = [state(2, "a"), state(2, "b")]
+    options = {"prompt": COMPACT, "sample": True, "temperature": 5.0}
+    first, again = LLMController(seed=1, **options).decide(s), LLMController(seed=1, **options).decide(s)
+    assert [a.delta for a in first] == [a.delta for a in again]
+    draws = {str(LLMController(seed=seed, **options).decide(s[:1])[0].delta) for seed in range(6)}
+    assert len(draws) > 1
+    assert "sampled" in first[0].note
+
+
+def test_a_model_gone_mad_raises_and_recovers():
+    controller = LLMController(prompt=COMPACT)
+    (before,) = controller.decide([state(1)])
+    (session,) = controller._sessions.values()
+    append = session.policy.append
+    session.policy.append = lambda pieces: append(pieces) * np.float32(math.nan)
+    with pytest.raises(InvalidValue, match="non-finite"):
+        controller.decide([state(2)])
+    (action,) = controller.decide([state(2)])
+    assert np.isfinite(array(action)).all()
+    assert array(before).shape == (4, 7)
+
+
+def test_a_transcript_that_cannot_fit_says_so():
+    with pytest.raises(InvalidValue, match="compact"):
+        LLMController(prompt=PromptConfig(rendering="verbose", max_tokens=200)).decide([state(0)])
+
+
+def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
+    for bad in (
+        {"keep_prior": 0.0},
+        {"keep_prior": 1.0},
+        {"temperature": 0.0},
+        {"calibrate": "yes"},
+        {"demonstrations": "no.json"},
+    ):
+        with pytest.raises(InvalidValue):
+            LLMController(**bad)
+    with pytest.raises(UnknownName, match="smollm2-135m"):
+        LLMController("smolm2-135m")
+    with pytest.raises(UnknownName, match="rendering"):
+        LLMController(prompt={"rending": "compact"})
+    with pytest.raises(ModelUnavailable, match=r"config\.json"):
+        LLMController(str(tmp_path))
+    code = "import sys; from hyperprompt.controllers.llm import LLMController as C; C(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_the_prior_keeps_and_prefers_small_steps():
+    prior = np.exp(keep_log_prior(0.4))
+    assert prior.sum() == pytest.approx(1.0)
+    assert prior[KEEP] == pytest.approx(0.4)
+    assert prior[2] == prior[4] == pytest.approx(2 * prior[1]) == pytest.approx(4 * prior[0])
