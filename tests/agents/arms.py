@@ -15,7 +15,7 @@ from hyperprompt.agents.base import ModelAgent
 
 OFF_POLICY: dict[str, Any] = {"learning_starts": 8, "buffer_size": 400, "batch_size": 16, "learning_rate": 3e-3}
 BASE: dict[str, dict[str, Any]] = {
-    "ppo": {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "learning_rate": 1e-2},
+    "ppo": {"n_steps": 16, "batch_size": 16, "n_epochs": 4, "learning_rate": 1e-2},
     "a2c": {"n_steps": 8, "gae_lambda": 0.9},
     "sac": OFF_POLICY,
     "td3": OFF_POLICY,

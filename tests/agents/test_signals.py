@@ -84,7 +84,6 @@ def test_watching_changes_nothing(algorithm: str, normalise: bool) -> None:
     watched, plain = (wrap(build(algorithm, normalise=normalise)) for _ in range(2))
     callback = Watch(watched)
     assert equal(train(watched, AFTER, callback), train(plain, AFTER))
-    assert torch.equal(*[torch.rand(3, generator=torch.manual_seed(0)) for _ in range(2)])
     assert len(callback.signals) >= 3
     seen = {name for signals in callback.signals for name in signals.values}
     assert seen <= set(measures.NAMES[algorithm])
@@ -94,6 +93,7 @@ def test_watching_changes_nothing(algorithm: str, normalise: bool) -> None:
     assert all(len(signals.transitions) == 2 for signals in callback.signals[1:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 def test_watching_changes_nothing_in_sbx(algorithm: str) -> None:
     pytest.importorskip("sbx")
@@ -135,10 +135,10 @@ def test_a_lost_life_is_no_episode_under_a_monitor() -> None:
             self.ale.lives = staticmethod(lambda: 3 - self.t // 2)
             return super().reset(**kwargs)
 
-    model = PPO(
-        "MlpPolicy", DummyVecEnv([lambda: EpisodicLifeEnv(Monitor(Lives(6)))]), n_steps=13, batch_size=13, device="cpu"
-    )
-    assert all(s.episodes <= 2 and s.values.get("return_mean", 21) == 21 for s in watch(model, 26, every=13))
+    env = DummyVecEnv([lambda: EpisodicLifeEnv(Monitor(Lives(6)))])
+    first, *_ = watch(PPO("MlpPolicy", env, n_steps=12, batch_size=12, device="cpu"), 24, every=12)
+    assert first.episodes == 3  # of three lives each; the wrapper spends two of the six steps in its resets
+    assert first.values["return_mean"] == 21.0
 
 
 def test_transitions_are_raw_and_at_fixed_places() -> None:

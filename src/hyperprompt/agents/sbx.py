@@ -2,6 +2,9 @@
 
 What training sees as a new shape or a static argument is compiled anew: each new value of `batch_size` (PPO and SAC) and of
 `gradient_steps` (SAC) costs seconds once. All else passes without recompilation.
+
+PPO's `vf_coef` reaches the loss but hardly the weights: actor and critic have an Adam each, which does not see the scale of
+a loss.
 """
 
 from __future__ import annotations
