@@ -60,8 +60,8 @@ class Hyperparameter:
         if self.scale == "linear":
             return u * (self.high - self.low) * LINEAR_UNIT
         if self.scale == "one_minus_log":
-            return 1.0 - 2.0**-u
-        return float(2.0**u)
+            return 1.0 - math.exp2(-u)
+        return math.exp2(u)
 
     def clip(self, value: float) -> float:
         """Nearest value within the bounds. A value below the floor (an entropy bonus of 0) reads as the floor."""

@@ -39,7 +39,7 @@ def ask(controller: Controller, states: Sequence[MetaState]) -> list[MetaAction 
     return answers
 
 
-def constrain(space: HyperparameterSpace, theta: Theta, answer: MetaAction | Exception) -> Verdict:
+def constrain(space: HyperparameterSpace, theta: Theta, answer: object) -> Verdict:
     """theta_{t+1} = clip(theta_t (+) delta_t), or theta_t where the answer is not sound."""
     kept = dict(theta)
     fault = _fault(space, answer)
@@ -59,7 +59,7 @@ def constrain(space: HyperparameterSpace, theta: Theta, answer: MetaAction | Exc
     return Verdict(after, "applied", answer.note)
 
 
-def _fault(space: HyperparameterSpace, answer: MetaAction | Exception) -> str:
+def _fault(space: HyperparameterSpace, answer: object) -> str:
     if isinstance(answer, Exception):
         return f"{type(answer).__name__}: {answer}"
     if not isinstance(answer, MetaAction):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hyperprompt.controllers import fixed
 from hyperprompt.core import Controller
@@ -28,6 +28,10 @@ class Entry:
 def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
     from hyperprompt.controllers.llm import LLMController
 
+    valid = [name for name in inspect.signature(LLMController).parameters if name != "seed"]
+    for name in options:
+        if name not in valid:
+            raise UnknownName("option of the llm controller", name, valid)
     named = {"model": model} if model else {}
     return LLMController(**{**options, **named}, seed=seed)
 
@@ -101,4 +105,4 @@ def _imported(module: str, attribute: str, seed: int) -> Controller:
     controller = factory(seed=seed) if takes_seed else factory()
     if not isinstance(controller, Controller):
         raise InvalidValue(f"controller {path!r} needs a 'name' and 'decide(states)'")
-    return cast(Controller, controller)
+    return controller
