@@ -93,7 +93,7 @@ def check(name: str) -> None:
         check_source()
     elif name not in MODELS:
         folder = Path(name).expanduser()
-        if folder.is_dir():
+        if name and folder.is_dir():
             check_folder(folder)
         elif not _HUB_NAME.fullmatch(name):
             raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
