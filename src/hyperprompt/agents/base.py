@@ -133,7 +133,7 @@ class ModelAgent:
         return task(env, self.algorithm, self.model, total_steps)
 
     def updates(self) -> int:
-        """The model's own update counter: epochs for PPO, gradient steps for the others."""
+        """Gradient steps done so far. PPO's own counter counts epochs; the library modules count its minibatches."""
         return int(self.model._n_updates)
 
     def seed(self, seed: int) -> None:

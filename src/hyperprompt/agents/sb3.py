@@ -85,6 +85,12 @@ class Sb3Agent(ModelAgent):
     def __init__(self, model: Any, algorithm: str) -> None:
         super().__init__(model, algorithm, SETTINGS[algorithm], _refusals(model, algorithm))
 
+    def updates(self) -> int:
+        if self.algorithm != "ppo":
+            return super().updates()
+        steps = (state["step"] for state in self.model.policy.optimizer.state.values() if "step" in state)
+        return int(max(steps, default=0))
+
     def _weights(self) -> dict[str, Any]:
         # SAC's log alpha is neither in the policy nor in an optimiser.
         variables = self.model._get_torch_save_params()[1]

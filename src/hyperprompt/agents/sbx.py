@@ -107,6 +107,9 @@ class SbxAgent(ModelAgent):
         # Actions are drawn from keys of the policy's own, which set_random_seed leaves alone.
         self.model.policy.key, self.model.policy.noise_key = jax.random.split(jax.random.PRNGKey(seed + 1))
 
+    def updates(self) -> int:
+        return int(self.model.policy.actor_state.step) if self.algorithm == "ppo" else super().updates()
+
     def _weights(self) -> dict[str, Any]:
         states = {name: serialization.to_state_dict(attrgetter(name)(self.model)) for name in _STATES[self.algorithm]}
         adaptive = getattr(self.model, "adaptive_lr", None)

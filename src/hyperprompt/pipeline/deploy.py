@@ -103,7 +103,7 @@ def _learn(
     finally:
         env.close()
         if callback.recorder:
-            callback.recorder.folder.close()
+            callback.recorder.close()
     _write_report(path)
     result = RunFolder.open(path, readonly=True).result()
     assert result is not None

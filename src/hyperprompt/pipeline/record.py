@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from hyperprompt.runs import RunFolder
 
 class Recorder:
     """Writes one run: decisions and progress as they come, checkpoints between intervals, the result at the end.
+
+    One thread does the writing, in order, while training goes on: what a kill can cut off is the end of that order. A write
+    that fails is raised by the next `checkpoint`, `result` or `close`.
 
     Args:
         target: a folder to create, or one that is open already.
@@ -40,31 +44,59 @@ class Recorder:
         if self._replay is not None and self._buffer is not None and isinstance(target, RunFolder):
             self._replay.restore(self._buffer, resumed["replay"] if resumed else 0)
         self._decisions = len(self.folder.decisions())
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hyperprompt-writer")
+        self._last: Future[None] | None = None
+        self._error: Exception | None = None
 
     def reopen(self) -> None:
         """Goes on in a folder that `result` has closed."""
         self.folder = RunFolder.open(self.folder.path)
 
+    def close(self) -> None:
+        """Waits for what is still to be written and gives the folder's lock back."""
+        try:
+            self._wait()
+        finally:
+            self.folder.close()
+
+    def _write(self, write: Callable[..., None], *arguments: Any) -> None:
+        def run() -> None:
+            if self._error is None:  # nothing may be written after a gap
+                try:
+                    write(*arguments)
+                except Exception as error:
+                    self._error = error
+
+        self._last = self._writer.submit(run)
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+        if self._error is not None:
+            raise self._error
+
     def decision(self, decision: Decision) -> None:
-        self.folder.append_decision(decision)
+        self._write(self.folder.append_decision, decision)
         self._decisions += 1
 
     def interval(self, interval: Interval, space: HyperparameterSpace, wall_seconds: float) -> None:
         """One row of progress.csv: theta as the agent was given it during the interval."""
-        self.folder.append_progress(
-            {"step": interval.step, "wall_seconds": wall_seconds, "return_mean": math.nan}
-            | {"episodes": interval.signals.episodes, **interval.signals.values}
-            | {f"theta/{name}": value for name, value in space.values(interval.theta).items()}
-        )
+        row: dict[str, float] = {"step": interval.step, "wall_seconds": wall_seconds, "return_mean": math.nan}
+        row |= {"episodes": interval.signals.episodes, **interval.signals.values}
+        row |= {f"theta/{name}": value for name, value in space.values(interval.theta).items()}
+        self._write(self.folder.append_progress, row)
 
     def checkpoint(self, step: int, run: MetaRun, clock: Mapping[str, float]) -> None:
         """Weights, meta-state, counts of the journals and, for off-policy agents, the new part of the replay buffer."""
+        self._wait()  # the log drops rows that only older checkpoints need, so the last one must have reached the disk
         rows = self._replay.append(self._buffer) if self._replay is not None and self._buffer is not None else 0
         counts = {"replay": rows, "decisions": self._decisions, "intervals": len(run.intervals)}
-        self.folder.save_checkpoint(step, run.agent.snapshot(), {"run": run.to_dict(step), **counts, **clock})
+        state = {"run": run.to_dict(step), **counts, **clock}
+        self._write(self.folder.save_checkpoint, step, run.agent.snapshot(), state)
 
     def result(self, run: MetaRun, step: int, wall_seconds: float, adapt_seconds: float) -> None:
         """result.json: AUC and final return of the curve in progress.csv, and what they cost. Closes the folder."""
+        self._wait()
         config, progress = self.folder.config, self.folder.progress()
         steps, returns = progress.get("step", []), progress.get("return_mean", [])
         self.folder.write_result(
@@ -82,4 +114,4 @@ class Recorder:
                 "decisions": self._decisions,
             }
         )
-        self.folder.close()
+        self.close()
