@@ -19,6 +19,7 @@ from hyperprompt.prompt import demonstrations
 from hyperprompt.prompt.layout import PromptConfig
 
 COMPACT = PromptConfig()
+EXACT = {"prompt": COMPACT, "dtype": "float32"}
 TASK = Task("CartPole-v1", "ppo", "discrete", "vector", 4, 2, 8, 10_000)
 
 
@@ -49,9 +50,10 @@ def _one_load():
     real = weights.load
 
     def load(name, **options):
-        if name not in loaded:
-            loaded[name] = real(name, **options)
-        return loaded[name]
+        key = (name, *options.values())
+        if key not in loaded:
+            loaded[key] = real(name, **options)
+        return loaded[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hyperprompt.controllers.llm.load", load)
@@ -105,10 +107,10 @@ def test_the_distribution_reacts_to_the_state_and_to_demonstrations(tmp_path):
 def test_a_batch_equals_singles_whatever_the_order_and_the_heads():
     other = dataclasses.replace(TASK, n_envs=128, total_steps=1_000_000)
     runs = [state(5, "a"), state(5, "b", -3.0, other), state(5, "c", 100.0), state(2, "d")]
-    together = LLMController().decide(runs)
-    turned = LLMController().decide(runs[::-1])[::-1]
+    together = LLMController(**EXACT).decide(runs)
+    turned = LLMController(**EXACT).decide(runs[::-1])[::-1]
     for run, batched, again in zip(runs, together, turned, strict=True):
-        (single,) = LLMController().decide([run])
+        (single,) = LLMController(**EXACT).decide([run])
         assert array(batched) == pytest.approx(array(single), abs=1e-2)
         assert array(again) == pytest.approx(array(single), abs=1e-2)
         assert batched.prompt_sha256 == again.prompt_sha256 == single.prompt_sha256
@@ -118,21 +120,21 @@ def test_a_batch_equals_singles_whatever_the_order_and_the_heads():
 def test_the_cache_is_a_memo_and_not_state(window):
     # With a window of 3 the run is rebased several times.
     prompt = PromptConfig(window=window)
-    living = LLMController(prompt=prompt)
+    living = LLMController(dtype="float32", prompt=prompt)
     for n in range(11):
         (action,) = living.decide([state(n)])
         if n in (0, 5, 6, 7, 10):
-            (fresh,) = LLMController(prompt=prompt).decide([state(n)])
+            (fresh,) = LLMController(dtype="float32", prompt=prompt).decide([state(n)])
             assert array(action) == pytest.approx(array(fresh), abs=1e-2)
-            assert action.delta == fresh.delta or np.sort(array(fresh))[:, -2:].ptp() < 1e-2
+            assert action.delta == fresh.delta or np.ptp(np.sort(array(fresh))[:, -2:], axis=-1).min() < 1e-2
             assert action.prompt_sha256 == fresh.prompt_sha256
 
 
 def test_another_run_of_the_same_name_is_read_anew():
-    controller = LLMController(prompt=COMPACT)
+    controller = LLMController(**EXACT)
     controller.decide([state(3, growth=20.0)])
     (action,) = controller.decide([state(4, growth=-1.0)])
-    (fresh,) = LLMController(prompt=COMPACT).decide([state(4, growth=-1.0)])
+    (fresh,) = LLMController(**EXACT).decide([state(4, growth=-1.0)])
     assert array(action) == pytest.approx(array(fresh), abs=1e-2)
 
 
@@ -141,7 +143,7 @@ def test_sampling_depends_on_seed_run_and_index_only():
     options = {"prompt": COMPACT, "sample": True, "temperature": 5.0}
     first, again = LLMController(seed=1, **options).decide(s), LLMController(seed=1, **options).decide(s)
     assert [a.delta for a in first] == [a.delta for a in again]
-    draws = {str(LLMController(seed=seed, **options).decide(s[:1])[0].delta) for seed in range(6)}
+    draws = {str(LLMController(seed=seed, **options).decide(s[:1])[0].delta) for seed in range(4)}
     assert len(draws) > 1
     assert "sampled" in first[0].note
 

@@ -48,9 +48,19 @@ def smollm2() -> LanguageModel:
     return weights.load()
 
 
-@pytest.fixture(params=["gpt2", "smollm2"])
+@pytest.fixture(scope="module")
+def smollm2_float32() -> LanguageModel:
+    return weights.load(dtype="float32")
+
+
+@pytest.fixture(params=["gpt2", "smollm2", "smollm2_float32"])
 def language_model(request) -> LanguageModel:
     return request.getfixturevalue(request.param)
+
+
+def tolerance(language_model: LanguageModel) -> float:
+    """bf16 rounds differently for every shape of a matrix product, and thirty layers add it up."""
+    return 5e-2 if language_model.model.dtype == torch.bfloat16 else 1e-2
 
 
 def rows(encoder: Encoder, count: int, seed: int = 0) -> list[Tokens]:
@@ -93,7 +103,7 @@ def test_a_tokenizer_without_digits_is_refused():
         Encoder(Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")))
 
 
-@pytest.mark.parametrize("count", [1, 8, 32])
+@pytest.mark.parametrize("count", [1, 8, pytest.param(32, marks=pytest.mark.slow)])
 def test_the_cache_gives_what_a_full_re_read_gives(language_model, count):
     encoder = Encoder(language_model.tokenizer)
     head, pieces = encoder.encode(HEADS[0]).ids, rows(encoder, count)
@@ -104,10 +114,10 @@ def test_the_cache_gives_what_a_full_re_read_gives(language_model, count):
     assert cached_BSK.dtype == np.float32
     assert np.exp(cached_BSK).sum(-1) == pytest.approx(np.ones((1, 3)), abs=1e-5)
     again_BSK = SlotPolicy(language_model, encoder, [head]).append([joined(pieces)])[:, -3:]
-    assert np.exp(cached_BSK) == pytest.approx(np.exp(again_BSK), abs=1e-2)
+    assert np.exp(cached_BSK) == pytest.approx(np.exp(again_BSK), abs=tolerance(language_model))
 
 
-@pytest.mark.parametrize("count", [1, 8, 32])
+@pytest.mark.parametrize("count", [1, 8, pytest.param(32, marks=pytest.mark.slow)])
 def test_a_batch_with_heads_of_differing_length_gives_what_singles_give(language_model, count):
     encoder = Encoder(language_model.tokenizer)
     heads = [encoder.encode(head).ids for head in HEADS]
@@ -117,7 +127,7 @@ def test_a_batch_with_heads_of_differing_length_gives_what_singles_give(language
         batched_BSK = session.append([run[i] for run in runs])
     for b, (head, run) in enumerate(zip(heads, runs, strict=True)):
         single_SK = SlotPolicy(language_model, encoder, [head]).append([joined(run)])[0, -3:]
-        assert np.exp(batched_BSK[b]) == pytest.approx(np.exp(single_SK), abs=1e-2)
+        assert np.exp(batched_BSK[b]) == pytest.approx(np.exp(single_SK), abs=tolerance(language_model))
 
 
 def test_the_distribution_depends_on_the_row_and_the_head(gpt2):

@@ -47,15 +47,13 @@ def keep_log_prior(mass: float) -> NDArray[np.float32]:
     weight = np.array([0.0 if k == KEEP else 1.0 / abs(step) for k, step in enumerate(STEPS)])
     prior = (1.0 - mass) * weight / weight.sum()
     prior[KEEP] = mass
-    log_prior: NDArray[np.float32] = np.log(prior).astype(np.float32)
-    return log_prior
+    return np.asarray(np.log(prior), np.float32)
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Normalised over the last axis."""
     shifted = logits - logits.max(-1, keepdims=True)
-    normalised: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return normalised
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)
 
 
 @dataclass
@@ -98,6 +96,7 @@ class LLMController:
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
         calibrate: "content-free" or None for the model's own distribution.
         demonstrations: None (zero-shot), "shipped", or a file of `prompt.demonstrations.record`.
+        dtype: see `llm.weights.load`; "float32" where a resumed run must repeat its distributions closely.
 
     Raises:
         UnknownName, ModelUnavailable, MissingDependency: see `llm.weights.check`.
@@ -117,13 +116,16 @@ class LLMController:
         keep_prior: float = 0.5,
         calibrate: Literal["content-free"] | None = "content-free",
         demonstrations: str | Path | None = None,
+        dtype: Literal["bfloat16", "float32"] | None = None,
     ) -> None:
         if calibrate not in ("content-free", None):
             raise InvalidValue(f"calibrate must be 'content-free' or None, not {calibrate!r}")
+        if dtype not in (None, "bfloat16", "float32"):
+            raise InvalidValue(f"dtype must be 'bfloat16' or 'float32', not {dtype!r}")
         if not 0.0 < temperature < float("inf"):
             raise InvalidValue(f"temperature must be positive and finite, not {temperature}")
         check(model)
-        self.model = model
+        self.model, self.dtype = model, dtype
         self.prompt = (
             prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt or {"rendering": "verbose"})
         )
@@ -152,7 +154,7 @@ class LLMController:
 
     def _model(self) -> tuple[LanguageModel, Encoder]:
         if self._loaded is None:
-            language_model = load(self.model)
+            language_model = load(self.model, dtype=self.dtype)
             self._loaded = (language_model, Encoder(language_model.tokenizer))
         return self._loaded
 
