@@ -89,7 +89,7 @@ class LLMController:
     """pi_phi as a pre-trained causal language model, zero-shot or with an expert run as demonstration.
 
     Args:
-        model: a name of `hyperprompt models`, a hub id, or a local folder. Read at the first decision.
+        model: a name of `hyperprompt models`, a hub id, or a local folder. Read by `prepare`, or at the first decision.
         prompt: what the rows hold; verbose unless given. A mapping is read as `PromptConfig.from_dict`.
         sample: draw the steps, with the generator of (seed, run, decision), instead of taking the likeliest ones.
         temperature: divides the log-probabilities before they are normalised.
@@ -134,6 +134,14 @@ class LLMController:
         self._shots = shots.load(demonstrations) if demonstrations is not None else ()
         self._loaded: tuple[LanguageModel, Encoder] | None = None
         self._sessions: OrderedDict[tuple[Any, ...], _Session] = OrderedDict()
+
+    def prepare(self) -> None:
+        """Reads the weights now, so that a model that cannot be loaded is known before a run begins.
+
+        Raises:
+            ModelUnavailable, MissingDependency: with what to do.
+        """
+        self._model()
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         """One meta-action per meta-state, runs of the same shape in one batch.
