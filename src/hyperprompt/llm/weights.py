@@ -194,6 +194,10 @@ def _read(folder: Path, name: str, sha: str, device: str | None, dtype: str | No
                 str(folder), dtype=number, local_files_only=True, use_safetensors=True
             )
             tokenizer = _tokenizer(folder)
+            if where == "cpu" and number == torch.bfloat16 and model.config.model_type == "llama":
+                from hyperprompt.llm import attention
+
+                model.set_attn_implementation(attention.register())
     except Exception as error:
         raise ModelUnavailable(f"{folder} holds no readable model: {type(error).__name__}: {error}") from error
     begin = getattr(model.config, "bos_token_id", None)
