@@ -8,9 +8,7 @@ digits: no generation loop, no whole vocabulary. Dimensions: B transcripts, T to
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,20 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.threads import all_cores
 from hyperprompt.llm.tokens import Encoder, Tokens
 from hyperprompt.llm.weights import LanguageModel
-
-
-@contextmanager
-def all_cores() -> Iterator[None]:
-    """Torch on every core this process may use, and as before afterwards: the RL training beside us runs on one thread."""
-    before = torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def slot_logits(model: Any, hidden_BSD: Tensor, digits: Sequence[int]) -> Tensor:
