@@ -35,7 +35,7 @@ def check_source() -> None:
     if (target() / _MANIFEST).is_file():
         return
     _wheel_file()
-    if find_spec("gguf") is None:
+    if find_spec("gguf") is None or find_spec("accelerate") is None:  # transformers asks for both
         raise MissingDependency(f"converting {DEFAULT!r}", "llm")
 
 

@@ -41,18 +41,17 @@ def run(env: str, steps: int, seed: int, out: Path | None) -> None:
     )
     try:
         with Live(table(views), console=console, refresh_per_second=4) as display:
-            while any(process.poll() is None for process in processes):
+            while any(process.poll() is None for process in processes) and not any(p.returncode for p in processes):
                 time.sleep(POLL_SECONDS)
                 for view in views:
                     _refresh(view, out / view.label)
                 display.update(table(views))
+        failed = [c for c, process in zip(CONTROLLERS, processes, strict=True) if process.returncode]
     finally:
         for process in processes:
             process.terminate()
-    for process, controller in zip(processes, CONTROLLERS, strict=True):
-        if process.returncode != 0:
-            tail = (out / f"{controller}.log").read_text()[-2000:]
-            raise HyperPromptError(f"the {controller} run failed:\n{tail}")
+    if failed:
+        raise HyperPromptError(f"the {failed[0]} run failed:\n{(out / f'{failed[0]}.log').read_text()[-2000:]}")
     folders = [out / controller for controller in CONTROLLERS]
     results = [RunFolder.open(folder, readonly=True).result() or {} for folder in folders]
     console.print(_comparison(results))
