@@ -162,6 +162,8 @@ def test_theta_and_decisions_reach_the_logger(tmp_path: Path) -> None:
     [
         ({"controller": "statik"}, UnknownName, "static"),
         ({"controller": object()}, InvalidValue, "decide"),
+        ({"controller": Script}, InvalidValue, "decide"),
+        ({"controller": "static", "options": {"temperature": 2}}, InvalidValue, "no use"),
         ({"controller": "static", "every": 0}, InvalidValue, "positive"),
         ({"controller": "static", "tune": ["learning_rte"]}, UnknownName, "learning_rate"),
         ({"controller": "static", "tune": []}, InvalidValue, "at least one"),
@@ -179,3 +181,88 @@ def test_mistakes_are_told_before_training(
         model.learn(64, callback=HyperPromptCallback(**arguments, run_dir=tmp_path / "run"))
     assert equal(before, weights(model))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_same_script_started_again_goes_on_after_a_kill(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(report: Report) -> None:
+        if report.step >= 192:
+            raise Killed
+
+    def script(listener: Any = None) -> PPO:
+        model = ppo(learning_rate=lambda left: 1e-3 * left)
+        callback = HyperPromptCallback("random", every=64, run_dir=tmp_path / "run", resume=True, listener=listener)
+        try:
+            model.learn(448, callback=callback)
+        finally:
+            assert callback.recorder is not None
+            callback.recorder.close()  # the end of a process gives the lock back
+        return model
+
+    with pytest.raises(Killed):
+        script(kill)
+    kept = RunFolder.open(tmp_path / "run", readonly=True).decisions()
+    model = script()
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.decisions()[: len(kept)] == kept
+    assert [d.index for d in folder.decisions()] == list(range(7))
+    assert model.num_timesteps == 448
+    assert folder.config["seed"] == 1  # the model's
+
+
+def test_a_run_that_goes_on_has_the_new_budget_and_one_result(tmp_path: Path) -> None:
+    callback, model = HyperPromptCallback("static", every=64, run_dir=tmp_path / "run"), ppo()
+    model.learn(128, callback=callback)
+    model.learn(128, callback=callback, reset_num_timesteps=False)
+    folder = RunFolder.open(tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    assert (folder.config["steps"], result["steps"], result["decisions"]) == (256, 256, 4)
+
+
+def test_a_run_that_another_callback_stops_is_not_finished(tmp_path: Path) -> None:
+    from stable_baselines3.common.callbacks import StopTrainingOnMaxEpisodes
+
+    stop = StopTrainingOnMaxEpisodes(max_episodes=3)
+    ppo().learn(10_000, callback=[HyperPromptCallback("static", run_dir=tmp_path / "run"), stop])
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.result() is None
+    assert folder.progress()["step"]
+
+
+def test_a_schedule_of_the_users_is_read_afresh_after_an_earlier_learn() -> None:
+    script, model = Script(), ppo(learning_rate=lambda left: 1e-3 * left)
+    model.learn(128)
+    model.learn(128, callback=HyperPromptCallback(script, every=64))
+    assert script.seen[0].theta["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_a_callback_follows_the_model_it_is_given() -> None:
+    script = Script()
+    callback = HyperPromptCallback(script, every=64)
+    ppo().learn(64, callback=callback)
+    other = ppo()
+    other.learn(64)
+    other.learn(64, callback=callback, reset_num_timesteps=False)
+    assert script.seen[-1].intervals == ()
+    assert script.seen[-1].step == 64
+
+
+def test_a_rejected_decision_is_warned_of_once() -> None:
+    with pytest.warns(UserWarning, match="not finite") as warned:
+        ppo().learn(192, callback=HyperPromptCallback(Script(*[MetaAction({"learning_rate": float("nan")})] * 3), every=64))
+    assert len([w for w in warned if "rejected" in str(w.message)]) == 1
+
+
+def test_a_buffer_that_cannot_be_stored_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    def model() -> SAC:
+        arguments: Any = {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}}
+        return SAC("MlpPolicy", "Pendulum-v1", buffer_size=200, learning_starts=50, **arguments)
+
+    with pytest.raises(InvalidValue, match="checkpoints=False"):
+        model().learn(60, callback=HyperPromptCallback("static", run_dir=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    model().learn(60, callback=HyperPromptCallback("static", run_dir=tmp_path / "run", checkpoints=False))
+    assert RunFolder.open(tmp_path / "run").result() is not None

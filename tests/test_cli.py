@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 BAD: list[tuple[str, list[str], str]] = [
     ("env", ["train", "CartPol-v1"], "CartPole-v1"),
     ("env namespace", ["train", "nowhere/CartPole-v1"], "unknown"),
-    ("no env", ["train"], "name a task"),
+    ("no env", ["train"], "ENV"),
     ("algo", ["train", "CartPole-v1", "--algo", "pppo"], "'ppo'"),
     ("algo for the actions", ["train", "CartPole-v1", "--algo", "sac"], "SAC cannot be built"),
     ("algo for the actions too", ["train", "Pendulum-v1", "--algo", "dqn"], "DQN cannot be built"),
@@ -63,6 +63,9 @@ BAD: list[tuple[str, list[str], str]] = [
         ["train", "CartPole-v1", "--controller", "static", "--set", "agent.learning_rate=fast"],
         "cannot be built",
     ),
+    ("agent value of a kind", ["train", "CartPole-v1", "--controller", "static", "--set", "agent.ent_coef=abc"], "ent_coef"),
+    ("options of another controller", ["train", "CartPole-v1", "--controller", "static", "--set", "llm.seed=1"], "llm"),
+    ("folder nowhere", ["train", "CartPole-v1", "--controller", "static", "--out", "/proc/none/run"], "/proc/none"),
     ("setting without value", ["train", "CartPole-v1", "--set", "steps"], "key=value"),
     ("broken YAML", ["train", "CartPole-v1", "--config", "{tmp}/broken.yaml"], "broken.yaml"),
     ("no such file", ["train", "CartPole-v1", "--config", "{tmp}/absent.yaml"], "absent.yaml"),

@@ -57,6 +57,13 @@ def test_values_beyond_the_bounds_read_as_the_bound_but_stay_when_kept() -> None
     assert entropy.shift(0.0, 1.0) == pytest.approx(2e-4)
 
 
+def test_rounding_does_not_leave_the_bounds() -> None:
+    h = Hyperparameter("x", 1.2, 2.6, 2.0, "integer")
+    assert {h.value(latent) for latent in (1.2, 1.3, 2.0, 2.55, 2.6)} == {2.0}
+    with pytest.raises(InvalidValue, match="no integer"):
+        Hyperparameter("x", 1.2, 1.8, 1.5, "integer")
+
+
 @pytest.mark.parametrize("delta", [math.inf, -math.inf])
 def test_an_infinite_step_goes_to_the_bound(delta: float) -> None:
     h = for_algorithm("ppo")["learning_rate"]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
 from hyperprompt.agents import wrap
+from hyperprompt.agents.loop import env_name, rebuild_environments, seed_at, update_steps
 from hyperprompt.agents.signals import SignalCollector
 from hyperprompt.controllers import registry
 from hyperprompt.controllers.guard import ask
@@ -22,7 +21,7 @@ from hyperprompt.errors import InvalidValue
 from hyperprompt.meta.interval import IntervalSchedule
 from hyperprompt.meta.run import Bounds, MetaRun, tuned_space
 from hyperprompt.pipeline.record import Recorder
-from hyperprompt.runs import Checkpoint, RunFolder
+from hyperprompt.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class HyperPromptCallback(BaseCallback):
         tune: names of the hyperparameters under control; by default the algorithm's default set.
         bounds: (low, high) per hyperparameter in place of the defaults.
         run_dir: a folder for the journal, the progress, the result and the checkpoints; nothing is written without it.
-        seed: of the controller's random choices.
+        resume: goes on with the run in `run_dir` if there is one: the same script, started again after a kill, then loses at
+            most one interval. The model must be constructed as it was.
+        seed: of the controller's random choices; by default the model's.
         options: keyword arguments of the `llm` controller (model, sample, temperature, ...).
         checkpoints: whether the folder gets a checkpoint every interval, from which the run can be resumed.
         config: the content of the folder's config.yaml, where the caller knows more than the callback does.
@@ -63,8 +64,9 @@ class HyperPromptCallback(BaseCallback):
         every: int | None = None,
         tune: Sequence[str] | None = None,
         bounds: Bounds | None = None,
-        run_dir: str | Path | RunFolder | None = None,
-        seed: int = 0,
+        run_dir: str | Path | None = None,
+        resume: bool = False,
+        seed: int | None = None,
         options: Mapping[str, Any] | None = None,
         checkpoints: bool = True,
         config: Mapping[str, Any] | None = None,
@@ -73,47 +75,49 @@ class HyperPromptCallback(BaseCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
-        self.spec = controller if isinstance(controller, str) else getattr(controller, "name", "")
-        built = registry.create(controller, seed=seed, options=options) if isinstance(controller, str) else controller
-        if not isinstance(built, Controller):
-            raise InvalidValue(f"controller {controller!r} needs a 'name' and 'decide(states)'")
         if every is not None and every <= 0:
             raise InvalidValue(f"every must be a positive number of environment steps, not {every}")
-        self.controller, self.every, self.tune, self.bounds = built, every, tune, dict(bounds or {})
-        self.run_dir, self.seed, self.checkpoints, self.config = run_dir, seed, checkpoints, config
-        self.options, self.listener, self.env_name = dict(options or {}), listener, env
+        self.options = dict(options or {})
+        if isinstance(controller, str):
+            self.spec, self._controller = controller, None
+            registry.create(controller, options=self.options)  # only to refuse mistakes now; nothing heavy is loaded
+        elif registry.is_controller(controller):
+            self.spec, self._controller = controller.name, controller
+        else:
+            raise InvalidValue(f"controller {controller!r} needs a 'name' and 'decide(states)'")
+        self.every, self.tune, self.bounds = every, tune, dict(bounds or {})
+        self.run_dir, self.resume, self.checkpoints = run_dir, resume, checkpoints
+        self.config, self.listener, self.env_name = config, listener, env
+        self._seed = seed
         self.meta: MetaRun | None = None
         self.recorder: Recorder | None = None
         self.decision: Decision | None = None
         self.adapt_seconds = 0.0
         self._earlier_seconds = 0.0
-        self._resumed: Checkpoint | None = None
+        self._rejected = 0
+        self._resume_at: int | None = None
 
     @property
     def wall_seconds(self) -> float:
         """Seconds spent in `learn` so far, those before a resume included."""
         return self._earlier_seconds + time.perf_counter() - self._started
 
-    def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Goes on from `checkpoint` at the next `learn`; the model must hold its weights already."""
-        self._resumed = checkpoint
-
     # -- Stable-Baselines3's hooks ------------------------------------------------------------------------------------
 
     def _on_training_start(self) -> None:
         self._started = time.perf_counter()
+        # Schedules of the user's are read at the current progress, which an earlier learn() may have left at its end.
+        self.model._update_current_progress_remaining(self.num_timesteps, self.model._total_timesteps)
         total = int(self.model._total_timesteps)
-        if self.meta is None or self.num_timesteps == 0:
+        if self.meta is None or self.num_timesteps == 0 or self.meta.agent.model is not self.model:
             self._begin(total)
         else:  # learn() was called once more to go on
             self.meta.extend(total)
             if self.recorder:
-                self.recorder.reopen()
-        self._schedule = IntervalSchedule(total, _update_steps(self.model), self.every)
-        self._next = self.num_timesteps
-        if self._resumed is not None:
-            self._restore(self._resumed.state)
-            self._resumed = None
+                self.recorder.reopen(total)
+        self._schedule = IntervalSchedule(total, update_steps(self.model), self.every)
+        self._next = self._resume_at if self._resume_at is not None else self.model.num_timesteps
+        self._resume_at = None
 
     def _on_rollout_start(self) -> None:
         self.collector.update()
@@ -131,7 +135,9 @@ class HyperPromptCallback(BaseCallback):
         self._started = time.perf_counter()
         if self.recorder:
             self._checkpoint()
-            self.recorder.result(self.meta_run, self.num_timesteps, self.wall_seconds, self.adapt_seconds)
+            if self.num_timesteps >= self.meta_run.task.total_steps:  # else another callback stopped it: not finished
+                self.recorder.result(self.meta_run, self.num_timesteps, self.wall_seconds, self.adapt_seconds)
+            self.recorder.close()
         self._report(interval)
 
     # -- one boundary between two intervals ---------------------------------------------------------------------------
@@ -142,20 +148,41 @@ class HyperPromptCallback(BaseCallback):
         return self.meta
 
     def _begin(self, total: int) -> None:
+        start = time.perf_counter()
+        self.seed = int(self.model.seed or 0) if self._seed is None else self._seed
+        self.controller = self._controller or registry.create(self.spec, seed=self.seed, options=self.options)
         agent = wrap(self.model)
         registry.check_algorithm(self.spec, agent.algorithm)
         space = tuned_space(agent, self.tune, self.bounds, getattr(self.controller, "requires", ()))
-        task = agent.describe(self.env_name or _env_name(self.model), total)
+        task = agent.describe(self.env_name or env_name(self.model), total)
         self.meta = MetaRun(agent, task, space, f"{task.env}/{self.seed}", self.num_timesteps, self.bounds)
-        self.collector = SignalCollector(agent)
-        start = time.perf_counter()
         if prepare := getattr(self.controller, "prepare", None):
-            prepare()  # a model that cannot be loaded stops the run before a folder is made
-        self.adapt_seconds = time.perf_counter() - start
+            prepare([self.meta.state(self.num_timesteps)])  # what cannot work stops the run before a folder is made
+        self.collector = SignalCollector(agent)
+        self.decision, self._resume_at, self._rejected = None, None, 0
+        self._earlier_seconds, self.adapt_seconds = 0.0, 0.0
         if self.run_dir is not None:
-            config = self.config or self._settings(self.meta)
-            resumed = self._resumed.state if self._resumed else None
-            self.recorder = Recorder(self.run_dir, self.model, config, resumed)
+            self._record(Path(self.run_dir), self.meta)
+        self.adapt_seconds += time.perf_counter() - start
+
+    def _record(self, path: Path, meta: MetaRun) -> None:
+        if not (self.resume and (path / "config.yaml").exists()):
+            self.recorder = Recorder(path, self.model, self.config or self._settings(meta), self.checkpoints)
+            return
+        folder = RunFolder.open(path)
+        checkpoint = folder.latest_checkpoint()
+        state = checkpoint.state if checkpoint else None
+        folder.truncate(state["decisions"] if state else 0, state["intervals"] if state else 0)
+        self.recorder = Recorder(folder, self.model, {}, self.checkpoints, state)
+        if checkpoint and state:
+            meta.agent.restore(checkpoint.load_agent())
+            meta.load(state["run"])
+            meta.agent.seed(seed_at(self.seed, checkpoint.step))
+            rebuild_environments(self.model)
+            self.num_timesteps = self.model.num_timesteps
+            self._resume_at, self._earlier_seconds = state["next"], state["wall_seconds"]
+            self.adapt_seconds = state["adapt_seconds"]
+            self.decision = folder.decisions()[-1]
 
     def _settings(self, meta: MetaRun) -> dict[str, Any]:
         """config.yaml of a run that was started by a script."""
@@ -168,6 +195,7 @@ class HyperPromptCallback(BaseCallback):
             "every": self.every,
             "seed": self.seed,
             "n_envs": task.n_envs,
+            "started_by": "a script",
             "tune": list(meta.space.names),
             "bounds": self.bounds,
             "agent": meta.agent.get(),
@@ -204,6 +232,10 @@ class HyperPromptCallback(BaseCallback):
             self.logger.record(f"hyperprompt/theta/{name}", value)
             self.logger.record(f"hyperprompt/step/{name}", self.meta_run.space[name].delta(decision.theta_before[name], value))
         self.logger.record("hyperprompt/adapt_seconds", self.adapt_seconds)
+        self._rejected += decision.status == "rejected"
+        self.logger.record("hyperprompt/rejected", self._rejected)
+        if decision.status == "rejected" and self._rejected == 1:
+            warnings.warn(f"decision {decision.index} rejected, theta kept: {decision.reason}", stacklevel=2)
 
     def _report(self, interval: Interval | None) -> None:
         if self.listener and self.decision:
@@ -213,29 +245,6 @@ class HyperPromptCallback(BaseCallback):
     # -- kill and resume ----------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
-        if self.recorder and self.checkpoints:
+        if self.recorder:
             clock = {"next": self._next, "wall_seconds": self.wall_seconds, "adapt_seconds": self.adapt_seconds}
             self.recorder.checkpoint(self.num_timesteps, self.meta_run, clock)
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.meta_run.load(state["run"])
-        self._next, self._earlier_seconds = state["next"], state["wall_seconds"]
-        self.adapt_seconds = state["adapt_seconds"]
-
-
-def _update_steps(model: BaseAlgorithm) -> int:
-    """Environment steps of the smallest interval: one rollout of all environments."""
-    if not isinstance(model, OffPolicyAlgorithm):
-        return int(model.n_steps * model.n_envs)  # type: ignore[attr-defined]
-    train_freq = model.train_freq
-    by_step = getattr(train_freq, "unit", None) is TrainFrequencyUnit.STEP
-    return int(train_freq.frequency * model.n_envs) if by_step else model.n_envs  # type: ignore[union-attr]
-
-
-def _env_name(model: BaseAlgorithm) -> str:
-    """The id under which Gymnasium made the environment, or its class's name."""
-    assert model.env is not None
-    try:
-        return str(model.env.get_attr("spec")[0].id)
-    except (AttributeError, IndexError, NotImplementedError):
-        return type(model.env.unwrapped).__name__

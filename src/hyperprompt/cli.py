@@ -51,8 +51,6 @@ def train(
         _show(lambda listener: _deploy().resume(out, listener), _deploy().stored(out, given), out, quiet)
         return
     settings = {**(read_yaml(config) if config else {}), **given}
-    if "env" not in settings:
-        raise InvalidValue("name a task: hyperprompt train ENV ('hyperprompt envs' lists them)")
     resolved = parse(settings, set_ or [])
     folder = out or _deploy().default_folder(resolved)
     _show(lambda listener: _deploy().train(resolved, folder, listener), resolved, folder, quiet)
@@ -160,6 +158,7 @@ def _figure(value: float | None) -> str:
 
 def main() -> None:
     """Entry point: HyperPrompt's own errors become one line and exit code 2."""
+    sys.path.insert(0, "")  # a controller of the user's, package.module:Class, is looked for in the current folder first
     try:
         app()
     except HyperPromptError as error:

@@ -112,6 +112,8 @@ def _explain(error: ValidationError) -> str:
             f" Did you mean {close[0]!r}?" if close else f" A constructor argument of the algorithm is set as agent.{key}=..."
         )
         return f"unknown key {key!r}.{hint} Valid: {', '.join(known)}."
+    if first["type"] == "missing":
+        return f"{key} is missing: name a task, as in 'hyperprompt train ENV' ('hyperprompt envs' lists them)"
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message}, not {first['input']!r}" if first["type"] != "value_error" else f"{key}: {message}"
 

@@ -165,6 +165,8 @@ class Controller(Protocol):
 class Agent(Protocol):
     """The inner RL learner on its environment, seen from outside."""
 
+    model: Any
+    """The library's own object."""
     algorithm: str
     library: str
     """"sb3" or "sbx": who implements the algorithm."""
@@ -187,6 +189,10 @@ class Agent(Protocol):
 
     def updates(self) -> int:
         """Gradient updates done so far."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Seed every generator training draws from, the environments' included."""
         ...
 
     def snapshot(self) -> dict[str, Any]:

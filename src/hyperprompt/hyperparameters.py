@@ -46,6 +46,8 @@ class Hyperparameter:
             raise InvalidValue(f"{self.name}: lower bound {self.low:g} is not below upper bound {self.high:g}")
         if self.scale in ("log", "integer") and self.low <= 0:
             raise InvalidValue(f"{self.name}: a {self.scale} scale needs a lower bound above 0, not {self.low:g}")
+        if self.scale == "integer" and math.floor(self.high) < math.ceil(self.low):
+            raise InvalidValue(f"{self.name}: no integer lies between {self.low:g} and {self.high:g}")
         if self.scale == "one_minus_log" and self.high >= 1:
             raise InvalidValue(f"{self.name}: a one_minus_log scale needs an upper bound below 1, not {self.high:g}")
 
@@ -101,7 +103,13 @@ class Hyperparameter:
 
     def value(self, latent: float) -> float:
         """What the agent is given: integers rounded, all else as it is."""
-        return float(max(1, round(latent))) if self.scale == "integer" else latent
+        if self.scale != "integer":
+            return latent
+        # Rounding may not leave bounds that are no integers themselves.
+        rounded = float(max(1, round(latent)))
+        return (
+            rounded if not self.low <= latent <= self.high else min(max(rounded, math.ceil(self.low)), math.floor(self.high))
+        )
 
 
 @dataclass(frozen=True)
@@ -257,7 +265,8 @@ TUNED_BY_DEFAULT: dict[str, tuple[str, ...]] = {
     "a2c": ("learning_rate", "ent_coef", "gae_lambda", "vf_coef"),
     "sac": ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy"),
     "td3": ("learning_rate", "tau", "gamma", "gradient_steps"),
-    "dqn": ("learning_rate", "exploration_rate", "gradient_steps", "target_update_interval"),
+    # Not exploration_rate: a step would put a constant in place of the decay that DQN's exploration lives by.
+    "dqn": ("learning_rate", "gradient_steps", "target_update_interval", "gamma"),
 }
 
 

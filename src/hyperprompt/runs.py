@@ -136,6 +136,12 @@ class RunFolder:
         """The configuration given to `create`, as plain data."""
         return {key: value for key, value in self._yaml().items() if key != "versions"}
 
+    def extend(self, steps: int) -> None:
+        """A finished run goes on to `steps` environment steps: its result no longer holds."""
+        self._writable()
+        (self.path / "result.json").unlink(missing_ok=True)
+        atomic_write(self.path / "config.yaml", yaml.safe_dump({**self._yaml(), "steps": steps}, sort_keys=False))
+
     @property
     def versions(self) -> dict[str, str]:
         """Versions of the packages that the run began with."""

@@ -52,7 +52,12 @@ def test_a_model_that_can_never_answer_stops_the_run(state: States) -> None:
         MetaAction({"learning_rate": 1.0}, {"learning_rate": (0.5, 0.5)}),
         MetaAction({"learning_rate": 1.0}, {"learning_rate": (math.nan,) * 7}),
         MetaAction({"learning_rate": 1.0}, {"learning_rate": (-1.0, 2.0, 0, 0, 0, 0, 0)}),
-        MetaAction({"learning_rate": "1"}),  # type: ignore[dict-item]
+        MetaAction({"learning_rate": "one"}),  # type: ignore[dict-item]
+        MetaAction(None),  # type: ignore[arg-type]
+        MetaAction(["learning_rate"]),  # type: ignore[arg-type]
+        MetaAction({"learning_rate": 10**400}),
+        MetaAction({"learning_rate": 1.0}, {"learning_rate": (0.5,) * 7}),
+        MetaAction({"learning_rate": 1.0}, 7),  # type: ignore[arg-type]
         "learning_rate up",
     ],
 )
@@ -93,3 +98,12 @@ def test_ten_thousand_random_answers_never_leave_the_bounds(algorithm: str) -> N
             assert verdict.theta == theta
     assert recorded["rejected"]
     assert recorded["clamped"]
+
+
+def test_numbers_of_any_kind_become_plain_ones(state: States) -> None:
+    start = state(1)
+    odd = MetaAction({"learning_rate": np.float32(0.5)}, {"learning_rate": np.full(7, 1 / 7)})  # type: ignore[dict-item]
+    verdict = constrain(start.space, start.theta, odd)
+    assert verdict.status == "applied"
+    assert type(verdict.action.delta["learning_rate"]) is float
+    assert type(verdict.action.probabilities["learning_rate"]) is tuple

@@ -90,7 +90,10 @@ class ModelAgent:
 
     def _read(self, name: str) -> float | None:
         value = self._settings[name].read(self.model)
-        return None if value is None or math.isinf(value) else float(value)
+        try:
+            return None if value is None or math.isinf(value) else float(value)
+        except TypeError as error:
+            raise InvalidValue(f"{name} of the model is {value!r}, not a number") from error
 
     def get(self) -> dict[str, float]:
         """The values in force now, a user's schedule read at the current progress; without limit reads as the upper bound."""

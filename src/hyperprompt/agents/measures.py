@@ -37,7 +37,7 @@ def entropy_fraction(entropy: float, space: spaces.Space[Any]) -> float | None:
     """
     if isinstance(space, spaces.Box):
         width = np.log(space.high.astype(np.float64) - space.low.astype(np.float64)).mean()
-        return min(1.0, math.exp(min(0.0, entropy / space.shape[0] - float(width)))) if space.shape else None
+        return min(1.0, math.exp(min(0.0, entropy / math.prod(space.shape) - float(width)))) if space.shape else None
     if isinstance(space, spaces.Discrete):
         most = math.log(space.n)
     elif isinstance(space, spaces.MultiDiscrete):

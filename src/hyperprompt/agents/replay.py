@@ -135,12 +135,23 @@ class ReplayLog:
         fsync_folder(self._folder)
 
 
+def check_storable(buffer: ReplayBuffer) -> None:
+    """Refuses a buffer that `ReplayLog` could not store.
+
+    Raises:
+        InvalidValue: with the reason and what to do.
+    """
+    _arrays(buffer)
+
+
 def _arrays(buffer: ReplayBuffer) -> dict[str, Array]:
     """Every array of the buffer that a transition is stored in, by a flat name; axis 0 is the row."""
     if isinstance(buffer, HerReplayBuffer):
-        raise InvalidValue("the bookkeeping of a HerReplayBuffer cannot be stored; use another buffer or no checkpoints")
+        raise InvalidValue("the bookkeeping of a HerReplayBuffer cannot be stored; use another one, or checkpoints=False")
     if buffer.optimize_memory_usage:
-        raise InvalidValue("a replay buffer with optimize_memory_usage=True cannot be stored; construct the model without it")
+        raise InvalidValue(
+            "a replay buffer with optimize_memory_usage=True cannot be stored; leave it out, or take checkpoints=False"
+        )
     arrays: dict[str, Array] = {}
     for name in ("observations", "next_observations"):
         stored: Any = getattr(buffer, name)

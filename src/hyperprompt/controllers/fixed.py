@@ -133,7 +133,8 @@ class Schedule:
 def toward(state: MetaState, target: Theta) -> MetaAction:
     """The meta-action that leads from the state's theta to `target`; names absent from the target are kept."""
     delta = {name: state.space[name].delta(state.theta[name], value) for name, value in target.items()}
-    return MetaAction(delta=delta)
+    beyond = [name for name, value in target.items() if state.space[name].clip(value) != value]
+    return MetaAction(delta=delta, note=f"beyond its bounds, taken as the bound: {', '.join(beyond)}" if beyond else "")
 
 
 def _first_line(error: Exception) -> str:

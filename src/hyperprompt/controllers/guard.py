@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hyperprompt.core import STEPS, Controller, MetaAction, MetaState
-from hyperprompt.errors import MissingDependency, ModelUnavailable
+from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """theta after the guard, and what became of the action."""
+    """theta after the guard, what became of the action, and the action as plain numbers (empty if rejected)."""
 
     theta: dict[str, float]
     status: Literal["kept", "applied", "clamped", "rejected"]
     reason: str
+    action: MetaAction
 
 
 def ask(controller: Controller, states: Sequence[MetaState]) -> list[MetaAction | Exception]:
@@ -35,45 +36,52 @@ def ask(controller: Controller, states: Sequence[MetaState]) -> list[MetaAction 
     except (MissingDependency, ModelUnavailable):
         raise
     except Exception as error:
-        answers = [error] * len(states)
+        return [error] * len(states)
     return answers
+
+
+def sound(space: HyperparameterSpace, answer: object) -> MetaAction:
+    """The answer with every number a plain float.
+
+    Raises:
+        InvalidValue: what makes the answer unsound. Whatever a controller of the user's may answer ends here.
+    """
+    if isinstance(answer, Exception):
+        raise InvalidValue(f"{type(answer).__name__}: {answer}")
+    if not isinstance(answer, MetaAction):
+        raise InvalidValue(f"the controller answered with a {type(answer).__name__}, not a MetaAction")
+    try:
+        delta = {str(name): float(step) for name, step in answer.delta.items()}
+        probabilities = {str(name): tuple(map(float, row)) for name, row in answer.probabilities.items()}
+    except Exception as error:
+        raise InvalidValue(f"a step or probability is not a number: {error}") from error
+    unknown = [name for name in (*delta, *probabilities) if name not in space.names]
+    if unknown:
+        raise InvalidValue(f"unknown hyperparameter {unknown[0]!r}")
+    for name, step in delta.items():
+        if not math.isfinite(step):
+            raise InvalidValue(f"the step of {name} is not finite")
+    for name, row in probabilities.items():
+        if len(row) != len(STEPS) or not all(p >= 0 for p in row) or not math.isclose(sum(row), 1.0, abs_tol=1e-3):
+            raise InvalidValue(f"the distribution of {name} is not one over {len(STEPS)} steps")
+    return MetaAction(delta, probabilities, str(answer.prompt_sha256), str(answer.note))
 
 
 def constrain(space: HyperparameterSpace, theta: Theta, answer: object) -> Verdict:
     """theta_{t+1} = clip(theta_t (+) delta_t), or theta_t where the answer is not sound."""
-    kept = dict(theta)
-    fault = _fault(space, answer)
-    if fault or not isinstance(answer, MetaAction):
-        return Verdict(kept, "rejected", fault)
-    if not any(answer.delta.values()):
-        return Verdict(kept, "kept", answer.note)
-    after = space.shift(theta, answer.delta)
+    try:
+        action = sound(space, answer)
+    except InvalidValue as fault:
+        return Verdict(dict(theta), "rejected", str(fault), MetaAction())
+    if not any(action.delta.values()):
+        return Verdict(dict(theta), "kept", action.note, action)
+    after = space.shift(theta, action.delta)
     # Clamped: the bound took away part of the step that was asked for.
     clamped = [
         name
-        for name, delta in answer.delta.items()
+        for name, delta in action.delta.items()
         if delta and not math.isclose(space[name].delta(theta[name], after[name]), delta, rel_tol=1e-6, abs_tol=1e-9)
     ]
     if clamped:
-        return Verdict(after, "clamped", f"at its bound: {', '.join(clamped)}")
-    return Verdict(after, "applied", answer.note)
-
-
-def _fault(space: HyperparameterSpace, answer: object) -> str:
-    if isinstance(answer, Exception):
-        return f"{type(answer).__name__}: {answer}"
-    if not isinstance(answer, MetaAction):
-        return f"the controller answered with a {type(answer).__name__}, not a MetaAction"
-    unknown = [name for name in (*answer.delta, *answer.probabilities) if name not in space.names]
-    if unknown:
-        return f"unknown hyperparameter {unknown[0]!r}"
-    try:
-        for name, delta in answer.delta.items():
-            if not math.isfinite(delta):
-                return f"the step of {name} is not finite"
-        for name, row in answer.probabilities.items():
-            if len(row) != len(STEPS) or not all(math.isfinite(p) and p >= 0 for p in row):
-                return f"the distribution of {name} is not one over {len(STEPS)} steps"
-    except TypeError:
-        return "a step or probability is not a number"
-    return ""
+        return Verdict(after, "clamped", f"at its bound: {', '.join(clamped)}", action)
+    return Verdict(after, "applied", action.note, action)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hyperprompt.controllers import fixed
 from hyperprompt.core import Controller
@@ -69,6 +69,8 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
         InvalidValue: an argument the controller refuses, or an import path that does not lead to a controller.
     """
     name, _, argument = spec.partition(":")
+    if options and name != "llm":
+        raise InvalidValue(f"options of the llm controller ({', '.join(options)}) are of no use to {spec!r}")
     if name in CONTROLLERS:
         if argument and name not in _TAKES_ARGUMENT:
             raise InvalidValue(f"controller {name!r} takes no argument, not {argument!r}")
@@ -76,6 +78,11 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
     if argument:
         return _imported(name, argument, seed)
     raise UnknownName("controller", spec, (entry.usage for entry in CONTROLLERS.values()))
+
+
+def is_controller(candidate: object) -> TypeGuard[Controller]:
+    """Whether it has what a `Controller` needs; a class instead of an instance has not."""
+    return isinstance(candidate, Controller) and not isinstance(candidate, type)
 
 
 def check_algorithm(spec: str, algorithm: str) -> None:
@@ -103,6 +110,6 @@ def _imported(module: str, attribute: str, seed: int) -> Controller:
         raise InvalidValue(f"controller {path!r} is not a class")
     takes_seed = "seed" in inspect.signature(factory).parameters
     controller = factory(seed=seed) if takes_seed else factory()
-    if not isinstance(controller, Controller):
+    if not is_controller(controller):
         raise InvalidValue(f"controller {path!r} needs a 'name' and 'decide(states)'")
     return controller

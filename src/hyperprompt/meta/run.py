@@ -82,19 +82,18 @@ class MetaRun:
             self.agent.set(changed)
         self._latent = dict(verdict.theta)
         self._delta = {h.name: _step(h.name, self.space, before, verdict.theta) for h in self.space}
-        action = answer if isinstance(answer, MetaAction) else MetaAction()
         return Decision(
             index=state.index,
             step=state.step,
             controller=controller,
             theta_before=self.space.values(before),
             theta_after=self.space.values(verdict.theta),
-            delta=dict(action.delta),
-            probabilities=dict(action.probabilities),
+            delta=verdict.action.delta,
+            probabilities=verdict.action.probabilities,
             status=verdict.status,
             reason=verdict.reason,
             seconds=seconds,
-            prompt_sha256=action.prompt_sha256,
+            prompt_sha256=verdict.action.prompt_sha256,
         )
 
     def to_dict(self, step: int) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from hyperprompt.agents import wrap
 from hyperprompt.agents.build import N_ENVS, build, resolved_arguments
 from hyperprompt.callback import HyperPromptCallback, Report
 from hyperprompt.config import RunConfig, parse
@@ -17,7 +16,7 @@ from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import InvalidValue, MissingDependency, RunFolderError
 from hyperprompt.meta.run import check_names
-from hyperprompt.runs import Checkpoint, RunFolder
+from hyperprompt.runs import RunFolder
 
 Listener = Callable[[Report], None]
 
@@ -26,11 +25,22 @@ def train(config: RunConfig, out: Path, listener: Listener | None = None) -> dic
     """Train from scratch into the new folder `out`, and return the content of result.json.
 
     Raises:
-        HyperPromptError: anything in the configuration that cannot work; then no folder has been made.
+        HyperPromptError: anything in the configuration that cannot work; then no folder is left behind.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    config = resolve(config)
+    leftovers = {"lock", "tensorboard"}  # of a start that was killed before it wrote anything
+    if out.exists() and (not out.is_dir() or {entry.name for entry in out.iterdir()} - leftovers):
         raise RunFolderError(f"{out} exists and is not empty: go on with --resume, or choose another --out")
-    return _learn(config, out, None, listener)
+    first_new = next((p for p in (*reversed(out.parents), out) if not p.exists()), None)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot make the run folder {out}: {error.strerror or error}") from error
+    try:
+        return _learn(config, out, listener)
+    finally:
+        if first_new is not None and not (out / "config.yaml").exists():
+            shutil.rmtree(first_new, ignore_errors=True)
 
 
 def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
@@ -42,15 +52,11 @@ def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
 
     Raises:
         RunFolderError: no run folder, or a damaged one.
+        InvalidValue: a run that a script started, which only that script can rebuild.
     """
-    with RunFolder.open(out) as folder:
-        config, result = parse(folder.config), folder.result()
-        if result is not None:
-            return result
-        checkpoint = folder.latest_checkpoint()
-        counts = checkpoint.state if checkpoint else {"decisions": 0, "intervals": 0}
-        folder.truncate(counts["decisions"], counts["intervals"])
-        return _learn(config, folder, checkpoint, listener)
+    config = stored(out, {})
+    result = RunFolder.open(out, readonly=True).result()
+    return result if result is not None else _learn(config, out, listener)
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -67,24 +73,16 @@ def resolve(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"agent": agent, "n_envs": config.n_envs or N_ENVS[config.algorithm]})
 
 
-def seed_at(seed: int, step: int) -> int:
-    """The seed of environments and generators from environment step `step` on: the run's own at step 0."""
-    return seed if step == 0 else int(np.random.SeedSequence([seed, step]).generate_state(1)[0] % 2**31)
-
-
-def _learn(
-    config: RunConfig, out: Path | RunFolder, checkpoint: Checkpoint | None, listener: Listener | None
-) -> dict[str, Any]:
-    config = resolve(config)
+def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str, Any]:
+    """Train `out` to its end, from its newest checkpoint if it has one."""
     torch.set_num_threads(1)  # one thread a run: more slow small networks down and starve runs side by side
-    step = checkpoint.step if checkpoint else 0
-    path = out.path if isinstance(out, RunFolder) else out
     callback = HyperPromptCallback(
         config.controller,
         every=config.every,
         tune=config.tune,
         bounds=config.bounds,
         run_dir=out,
+        resume=True,
         seed=config.seed,
         options=config.llm,
         checkpoints=config.checkpoints,
@@ -92,20 +90,17 @@ def _learn(
         listener=listener,
         env=config.env,
     )
-    env = envs.make(config.env, config.n_envs or 1, seed_at(config.seed, step))
+    env = envs.make(config.env, config.n_envs or N_ENVS[config.algorithm], config.seed)
     try:
-        tensorboard = str(path / "tensorboard") if config.tensorboard else None
-        model = build(config.algorithm, config.library, env, seed_at(config.seed, step), config.agent, tensorboard)
-        if checkpoint:
-            wrap(model).restore(checkpoint.load_agent())
-            callback.resume_from(checkpoint)
-        model.learn(config.steps - step, callback=callback, reset_num_timesteps=checkpoint is None)
+        tensorboard = str(out / "tensorboard") if config.tensorboard else None
+        model = build(config.algorithm, config.library, env, config.seed, config.agent, tensorboard)
+        model.learn(config.steps, callback=callback)
     finally:
         env.close()
         if callback.recorder:
             callback.recorder.close()
-    _write_report(path)
-    result = RunFolder.open(path, readonly=True).result()
+    _write_report(out)
+    result = RunFolder.open(out, readonly=True).result()
     assert result is not None
     return result
 
@@ -130,9 +125,13 @@ def stored(out: Path, given: Mapping[str, Any]) -> RunConfig:
 
     Raises:
         RunFolderError: no run folder.
-        InvalidValue: a contradiction, with both values.
+        InvalidValue: a contradiction, with both values; a run that a script started.
     """
     config = RunFolder.open(out, readonly=True).config
+    if "started_by" in config:
+        raise InvalidValue(
+            f"{out} was started by a script: start the script again with HyperPromptCallback(run_dir=..., resume=True)"
+        )
     for key, value in given.items():
         if config.get(key) != value:
             raise InvalidValue(f"--resume: {key} is {config.get(key)!r} in {out}, not {value!r}")

@@ -11,7 +11,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from hyperprompt.agents.replay import ReplayLog
+from hyperprompt.agents.replay import ReplayLog, check_storable
 from hyperprompt.core import Decision, Interval
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.hyperparameters import HyperparameterSpace
@@ -28,6 +28,7 @@ class Recorder:
     Args:
         target: a folder to create, or one that is open already.
         config: what a new folder's config.yaml says.
+        checkpoints: whether the run can be resumed.
         resumed: state of the checkpoint the run goes on from; its transitions are put back into the replay buffer.
     """
 
@@ -36,10 +37,14 @@ class Recorder:
         target: str | Path | RunFolder,
         model: BaseAlgorithm,
         config: Mapping[str, Any],
+        checkpoints: bool = True,
         resumed: Mapping[str, Any] | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
+        self._buffer = model.replay_buffer if checkpoints and isinstance(model, OffPolicyAlgorithm) else None
+        if self._buffer is not None:
+            check_storable(self._buffer)  # before a folder is made
         self.folder = target if isinstance(target, RunFolder) else RunFolder.create(target, config)
-        self._buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
         self._replay = ReplayLog(self.folder.path / "checkpoints" / "replay") if self._buffer is not None else None
         if self._replay is not None and self._buffer is not None and isinstance(target, RunFolder):
             self._replay.restore(self._buffer, resumed["replay"] if resumed else 0)
@@ -48,9 +53,10 @@ class Recorder:
         self._last: Future[None] | None = None
         self._error: Exception | None = None
 
-    def reopen(self) -> None:
-        """Goes on in a folder that `result` has closed."""
+    def reopen(self, steps: int) -> None:
+        """Goes on, to a budget of `steps`, in a folder that `close` has closed."""
         self.folder = RunFolder.open(self.folder.path)
+        self.folder.extend(steps)
 
     def close(self) -> None:
         """Waits for what is still to be written and gives the folder's lock back."""
@@ -88,6 +94,8 @@ class Recorder:
 
     def checkpoint(self, step: int, run: MetaRun, clock: Mapping[str, float]) -> None:
         """Weights, meta-state, counts of the journals and, for off-policy agents, the new part of the replay buffer."""
+        if not self._checkpoints:
+            return
         self._wait()  # the log drops rows that only older checkpoints need, so the last one must have reached the disk
         rows = self._replay.append(self._buffer) if self._replay is not None and self._buffer is not None else 0
         counts = {"replay": rows, "decisions": self._decisions, "intervals": len(run.intervals)}
@@ -95,7 +103,7 @@ class Recorder:
         self._write(self.folder.save_checkpoint, step, run.agent.snapshot(), state)
 
     def result(self, run: MetaRun, step: int, wall_seconds: float, adapt_seconds: float) -> None:
-        """result.json: AUC and final return of the curve in progress.csv, and what they cost. Closes the folder."""
+        """result.json: AUC and final return of the curve in progress.csv, and what they cost."""
         self._wait()
         config, progress = self.folder.config, self.folder.progress()
         steps, returns = progress.get("step", []), progress.get("return_mean", [])
@@ -114,4 +122,3 @@ class Recorder:
                 "decisions": self._decisions,
             }
         )
-        self.close()
