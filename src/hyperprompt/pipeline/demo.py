@@ -41,7 +41,7 @@ def run(env: str, steps: int, seed: int, out: Path | None) -> None:
     )
     try:
         with Live(table(views), console=console, refresh_per_second=4) as display:
-            while any(process.poll() is None for process in processes) and not any(p.returncode for p in processes):
+            while None in (codes := [process.poll() for process in processes]) and not any(codes):
                 time.sleep(POLL_SECONDS)
                 for view in views:
                     _refresh(view, out / view.label)
