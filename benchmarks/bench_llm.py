@@ -21,7 +21,7 @@ from hyperprompt.controllers.llm import LLMController
 from hyperprompt.core import STEPS, Interval, MetaState, Signals, Task, Transition
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.llm.weights import load
-from hyperprompt.prompt.layout import SIGNALS, PromptConfig
+from hyperprompt.prompt.config import SIGNALS, PromptConfig
 
 ROWS = (8, 32, 64)
 _REPEATS = 9

@@ -16,7 +16,7 @@ from hyperprompt.errors import InvalidValue, ModelUnavailable, UnknownName
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.llm import weights
 from hyperprompt.prompt import demonstrations
-from hyperprompt.prompt.layout import PromptConfig
+from hyperprompt.prompt.config import PromptConfig
 
 COMPACT = PromptConfig()
 EXACT = {"prompt": COMPACT, "dtype": "float32"}
@@ -166,6 +166,31 @@ def test_a_transcript_that_cannot_fit_says_so():
         LLMController(prompt=PromptConfig(rendering="verbose", max_tokens=200)).decide([state(0)])
 
 
+def test_preparing_finds_what_cannot_fit_before_a_run():
+    LLMController().prepare([state(0)])
+    with pytest.raises(InvalidValue, match="max_tokens"):
+        LLMController(prompt=PromptConfig(max_tokens=150, rendering="verbose")).prepare([state(0)])
+
+
+@pytest.mark.parametrize("algorithm", sorted(TUNED_BY_DEFAULT))
+def test_every_hyperparameter_can_be_tuned_under_the_default_prompt(algorithm):
+    controller, space = LLMController(), for_algorithm(algorithm)
+    task = dataclasses.replace(TASK, algorithm=algorithm)
+    sets = [space.names[:n] for n in range(1, len(space) + 1)]
+    sets.append((*TUNED_BY_DEFAULT[algorithm], *[n for n in space.names if n not in TUNED_BY_DEFAULT[algorithm]][:1]))
+    for names in sets:
+        chosen = space.subset(names)
+        transcript = controller._transcript(MetaState("run", task, chosen, 0, chosen.defaults))
+        assert transcript.row_tokens <= 60
+    assert transcript.config.rendering == "verbose"
+
+
+def test_a_decision_over_all_ten_of_ppo():
+    space = for_algorithm("ppo")
+    (action,) = LLMController().decide([MetaState("run", TASK, space, 0, space.defaults)])
+    assert array(action).shape == (10, 7)
+
+
 def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
     for bad in (
         {"keep_prior": 0.0},
@@ -173,8 +198,19 @@ def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
         {"temperature": 0.0},
         {"calibrate": "yes"},
         {"demonstrations": "no.json"},
+        {"temperature": "hot"},
+        {"keep_prior": "much"},
+        {"prompt": 5},
+        {"prompt": {"window": "abc"}},
+        {"sample": "maybe"},
+        {"calibrate": 3},
+        {"seed": "one"},
+        {"dtype": ["float32"]},
+        {"demonstrations": 3},
+        {"model": 5},
     ):
-        with pytest.raises(InvalidValue):
+        name = "window" if bad == {"prompt": {"window": "abc"}} else next(iter(bad))
+        with pytest.raises(InvalidValue, match=name):
             LLMController(**bad)
     with pytest.raises(UnknownName, match="smollm2-135m"):
         LLMController("smolm2-135m")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hyperprompt.core import STEPS, Interval, MetaState, Signals, Task, Transition
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
-from hyperprompt.prompt.layout import SIGNALS
+from hyperprompt.prompt.config import SIGNALS
 
 TOTAL = 10_000
 

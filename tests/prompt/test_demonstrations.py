@@ -10,7 +10,7 @@ from prompt_states import state
 from hyperprompt.core import Signals
 from hyperprompt.errors import InvalidValue
 from hyperprompt.prompt import demonstrations, template
-from hyperprompt.prompt.layout import PromptConfig
+from hyperprompt.prompt.config import PromptConfig
 
 CONFIG = PromptConfig()
 

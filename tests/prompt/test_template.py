@@ -12,7 +12,7 @@ from prompt_states import prefix, space, state, states
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.prompt import layout, parse, template
-from hyperprompt.prompt.layout import SIGNALS, PromptConfig
+from hyperprompt.prompt.config import SIGNALS, PromptConfig
 
 COMPACT, VERBOSE = PromptConfig(), PromptConfig(rendering="verbose")
 configs = st.sampled_from(
@@ -91,13 +91,30 @@ def test_default_rows_fit_for_every_algorithm():
 def test_too_many_hyperparameters_say_what_to_switch_off():
     names = for_algorithm("ppo").names
     with pytest.raises(InvalidValue, match="transitions=0") as error:
-        layout.layout("ppo", names, COMPACT)
+        layout.layout("ppo", names, PromptConfig(signals=SIGNALS["ppo"], transitions=1))
     assert "signals=()" in str(error.value)
     layout.layout("ppo", names, PromptConfig(transitions=0, signals=()))
+    with pytest.raises(InvalidValue, match="compact"):
+        layout.layout("ppo", names, VERBOSE)
+
+
+def test_defaults_make_room_for_hyperparameters_and_what_was_asked_for_stays():
+    five = (*TUNED_BY_DEFAULT["ppo"], "gamma")
+    assert layout.settle("ppo", five, VERBOSE).signals == layout.settle("ppo", five[:4], VERBOSE).signals[:2]
+    assert layout.settle("ppo", five[:1], VERBOSE, lambda built: 55 + sum(f.kind == "signal" for f in built.fields) * 5) == (
+        dataclasses.replace(VERBOSE, signals=("approx_kl",), episode_length=False, transitions=0)
+    )
+    every = layout.settle("ppo", for_algorithm("ppo").names, COMPACT)
+    assert every.signals == ()
+    assert layout.settle("ppo", for_algorithm("ppo").names, every) == every
+    with pytest.raises(InvalidValue):
+        layout.settle("ppo", five, dataclasses.replace(VERBOSE, signals=("approx_kl", "entropy_fraction", "value_loss")))
 
 
 def test_the_configuration_refuses_nonsense():
-    for bad in ({"rendering": "json"}, {"window": 0}, {"transitions": -1}, {"max_tokens": 0}, {"demonstration_rows": 0}):
+    for bad in ({"rendering": "json"}, {"window": 0}, {"transitions": -1}, {"max_tokens": 0}, {"demonstration_rows": 0},
+                {"window": "abc"}, {"theta": "yes"}, {"episode_length": 1}, {"signals": "alpha"},
+                {"max_tokens": True}):  # fmt: skip
         with pytest.raises(InvalidValue):
             PromptConfig(**bad)
     with pytest.raises(UnknownName, match="approx_kl"):
@@ -140,7 +157,6 @@ def test_the_content_free_row_keeps_nothing_but_steps():
     true = parse.codes(template.row(s, 3, COMPACT).text, template.layout_of(s, COMPACT))
     assert {k for k, v in codes.items() if set(v) != {"-"}} == {k for k in codes if k.startswith(("step:", "slot:"))}
     assert all(codes[k] == true[k] for k in codes if k.startswith("step:"))
-    assert template.content_free(s, 3, COMPACT, steps=False) == template.content_free(state(1), 0, COMPACT)
 
 
 def test_slot_order_is_the_space_s():

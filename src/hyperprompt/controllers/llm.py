@@ -22,12 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
-from hyperprompt.errors import InvalidValue
+from hyperprompt.errors import InvalidValue, ModelUnavailable
+from hyperprompt.llm.options import check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
 from hyperprompt.llm.weights import DEFAULT, LanguageModel, check, load
 from hyperprompt.prompt import demonstrations as shots
 from hyperprompt.prompt import template
-from hyperprompt.prompt.layout import Layout, PromptConfig, Row, check_row
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.prompt.layout import Row
+from hyperprompt.prompt.transcript import Transcriber, Transcript
 
 if TYPE_CHECKING:
     from hyperprompt.llm.policy import SlotPolicy
@@ -57,23 +60,6 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass
-class _Transcript:
-    """One run's transcript as it is to be read now."""
-
-    state: MetaState
-    layout: Layout
-    head: tuple[str, ...]
-    head_ids: tuple[int, ...]
-    row_tokens: int
-    start: int
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Runs of one shape are decided in one batch."""
-        return (self.row_tokens, len(self.layout.names), self.start, self.state.index)
-
-
-@dataclass
 class _Session:
     """A memo: the policy's cache, and what it has read of each run, to tell whether it may be continued."""
 
@@ -90,7 +76,8 @@ class LLMController:
 
     Args:
         model: a name of `hyperprompt models`, a hub id, or a local folder. Read by `prepare`, or at the first decision.
-        prompt: what the rows hold; verbose unless given. A mapping is read as `PromptConfig.from_dict`.
+        prompt: what the rows hold; a mapping is read as `PromptConfig.from_dict`. Verbose unless given, and compact where
+            too many hyperparameters are tuned for a verbose row.
         sample: draw the steps, with the generator of (seed, run, decision), instead of taking the likeliest ones.
         temperature: divides the log-probabilities before they are normalised.
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
@@ -100,7 +87,7 @@ class LLMController:
 
     Raises:
         UnknownName, ModelUnavailable, MissingDependency: see `llm.weights.check`.
-        InvalidValue: an option out of range, or demonstrations that cannot be read.
+        InvalidValue: an option of the wrong type or out of range, or demonstrations that cannot be read.
     """
 
     name = "llm"
@@ -118,30 +105,31 @@ class LLMController:
         demonstrations: str | Path | None = None,
         dtype: Literal["bfloat16", "float32"] | None = None,
     ) -> None:
-        if calibrate not in ("content-free", None):
-            raise InvalidValue(f"calibrate must be 'content-free' or None, not {calibrate!r}")
-        if dtype not in (None, "bfloat16", "float32"):
-            raise InvalidValue(f"dtype must be 'bfloat16' or 'float32', not {dtype!r}")
-        if not 0.0 < temperature < float("inf"):
-            raise InvalidValue(f"temperature must be positive and finite, not {temperature}")
+        check_options(model, prompt, seed, sample, temperature, keep_prior, calibrate, demonstrations, dtype)
         check(model)
         self.model, self.dtype = model, dtype
-        self.prompt = (
-            prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt or {"rendering": "verbose"})
-        )
+        if prompt:
+            given = prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt)
+            self._prompts: tuple[PromptConfig, ...] = (given,)
+        else:
+            self._prompts = (PromptConfig(rendering="verbose"), PromptConfig())
         self.seed, self.sample, self.temperature, self.calibrate = seed, sample, temperature, calibrate
         self._prior = keep_log_prior(keep_prior)
         self._shots = shots.load(demonstrations) if demonstrations is not None else ()
         self._loaded: tuple[LanguageModel, Encoder] | None = None
+        self._transcriber: Transcriber | None = None
         self._sessions: OrderedDict[tuple[Any, ...], _Session] = OrderedDict()
 
-    def prepare(self) -> None:
-        """Reads the weights now, so that a model that cannot be loaded is known before a run begins.
+    def prepare(self, states: Sequence[MetaState] = ()) -> None:
+        """Reads the weights now and plans the transcripts of `states`: what cannot work is known before a run begins.
 
         Raises:
             ModelUnavailable, MissingDependency: with what to do.
+            InvalidValue: a transcript that cannot fit its limits.
         """
         self._model()
+        for state in states:
+            self._transcript(state)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         """One meta-action per meta-state, runs of the same shape in one batch.
@@ -163,37 +151,33 @@ class LLMController:
     def _model(self) -> tuple[LanguageModel, Encoder]:
         if self._loaded is None:
             language_model = load(self.model, dtype=self.dtype)
-            self._loaded = (language_model, Encoder(language_model.tokenizer))
+            encoder = Encoder(language_model.tokenizer)
+            if self.model != DEFAULT:
+                from hyperprompt.llm.policy import agrees
+
+                if not agrees(language_model, encoder):
+                    raise ModelUnavailable(f"{self.model!r} changes its logits after the output embedding: not supported")
+            self._loaded = language_model, encoder
         return self._loaded
 
-    def _transcript(self, state: MetaState) -> _Transcript:
-        language_model, encoder = self._model()
-        config, layout = self.prompt, template.layout_of(state, self.prompt)
-        head = template.head(state, config, shots.choose(self._shots, state) if self._shots else None)
-        head_ids = encoder.encode(head).ids
-        row = template.row(state, state.index, config)
-        row_tokens = len(encoder.encode(row.atoms).ids)
-        check_row(layout, row_tokens)
-        room = min(config.max_tokens, language_model.context) - len(head_ids) - len(language_model.prefix)
-        window = min(config.window, room // (2 * row_tokens))
-        if window < 1:
-            raise InvalidValue(
-                f"a head of {len(head_ids)} tokens and two rows of {row_tokens} do not fit {config.max_tokens} tokens. Take "
-                "rendering='compact' or fewer demonstration_rows, or raise max_tokens"
-            )
-        return _Transcript(state, layout, head, head_ids, row_tokens, template.start_row(state.index + 1, window))
+    def _transcript(self, state: MetaState) -> Transcript:
+        if self._transcriber is None:
+            language_model, encoder = self._model()
+            context = language_model.context - len(language_model.prefix)
+            self._transcriber = Transcriber(self._prompts, lambda atoms: encoder.encode(atoms).ids, context)
+        return self._transcriber(state, shots.choose(self._shots, state) if self._shots else None)
 
-    def _decide_group(self, transcripts: Sequence[_Transcript]) -> list[MetaAction]:
-        key = (transcripts[0].layout.names, *(t.state.run for t in transcripts))
+    def _decide_group(self, transcripts: Sequence[Transcript]) -> list[MetaAction]:
+        key = (transcripts[0].state.space.names, *(t.state.run for t in transcripts))
         session = self._sessions.pop(key, None)
         index = transcripts[0].state.index
         if session is None or not self._continues(session, transcripts):
             session = self._open(transcripts)
         new = range(max(session.index + 1, session.start), index + 1)
-        real = [[template.row(t.state, i, self.prompt) for i in new] for t in transcripts]
+        real = [[template.row(t.state, i, t.config) for i in new] for t in transcripts]
         pieces = [self._piece(rows) for rows in real]
         if self.calibrate:
-            pieces += [self._piece([template.content_free(t.state, i, self.prompt) for i in new]) for t in transcripts]
+            pieces += [self._piece([template.content_free(t.state, i, t.config) for i in new]) for t in transcripts]
         logp_BSK = session.policy.append(pieces)
         # Not before the pass has succeeded: an interrupted session is dropped, and the next decision reads it all again.
         self._sessions[key] = session
@@ -211,21 +195,21 @@ class LLMController:
         logp = log_softmax(scores / np.float32(self.temperature))
         return [self._action(t, p, text.hexdigest()) for t, p, text in zip(transcripts, logp, session.texts, strict=True)]
 
-    def _continues(self, session: _Session, transcripts: Sequence[_Transcript]) -> bool:
+    def _continues(self, session: _Session, transcripts: Sequence[Transcript]) -> bool:
         """Whether the session has read exactly these transcripts up to an earlier row."""
         first = transcripts[0]
         if session.start != first.start or not session.start <= session.index < first.state.index:
             return False
         if session.heads != tuple(t.head for t in transcripts):
             return False
-        return session.last == tuple(template.row(t.state, session.index, self.prompt).text for t in transcripts)
+        return session.last == tuple(template.row(t.state, session.index, t.config).text for t in transcripts)
 
-    def _open(self, transcripts: Sequence[_Transcript]) -> _Session:
+    def _open(self, transcripts: Sequence[Transcript]) -> _Session:
         from hyperprompt.llm.policy import SlotPolicy
 
         language_model, encoder = self._model()
         heads = [t.head_ids for t in transcripts] * (2 if self.calibrate else 1)
-        policy = SlotPolicy(language_model, encoder, heads, max_tokens=self.prompt.max_tokens)
+        policy = SlotPolicy(language_model, encoder, heads, max_tokens=transcripts[0].config.max_tokens)
         texts = [hashlib.sha256("".join(t.head).encode()) for t in transcripts]
         return _Session(policy, tuple(t.head for t in transcripts), transcripts[0].start, -1, (), texts)
 
@@ -238,7 +222,7 @@ class LLMController:
         last = encoder.encode(rows[-1].atoms, rows[-1].slots)
         return Tokens((*ids, *last.ids), tuple(len(ids) + slot for slot in last.slots))
 
-    def _action(self, transcript: _Transcript, logp_SK: NDArray[np.float32], prompt_sha256: str) -> MetaAction:
+    def _action(self, transcript: Transcript, logp_SK: NDArray[np.float32], prompt_sha256: str) -> MetaAction:
         state = transcript.state
         probabilities_SK = np.exp(logp_SK.astype(np.float64))
         probabilities_SK /= probabilities_SK.sum(-1, keepdims=True)
@@ -248,7 +232,7 @@ class LLMController:
             chosen = [int(rng.choice(len(STEPS), p=p)) for p in probabilities_SK]
         else:
             chosen = [int(k) for k in probabilities_SK.argmax(-1)]
-        names = transcript.layout.names
+        names = state.space.names
         shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
         return MetaAction(
             delta={name: STEPS[k] for name, k in zip(names, chosen, strict=True)},

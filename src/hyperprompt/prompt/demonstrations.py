@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hyperprompt.core import MetaState
+from hyperprompt.durable import atomic_write
 from hyperprompt.errors import InvalidValue
 
 FORMAT = 1
@@ -24,13 +24,12 @@ def record(states: Sequence[MetaState], path: str | Path) -> None:
 
     Raises:
         InvalidValue: a run without intervals, or a hyperparameter that is not finite.
+        RunFolderError: the file cannot be written.
     """
     runs = [_finite(state) for state in states]
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    beside.write_text(json.dumps({"format": FORMAT, "runs": runs}, allow_nan=False, separators=(",", ":")) + "\n")
-    beside.replace(target)
+    atomic_write(target, json.dumps({"format": FORMAT, "runs": runs}, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 def _finite(state: MetaState) -> dict[str, Any]:

@@ -6,30 +6,13 @@ each exactly one token. Nothing else ever touches a digit, so no tokenizer can m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.prompt.config import SIGNALS, VERBOSE_SIGNALS, PromptConfig
 from hyperprompt.prompt.numbers import NA_DIGIT, PLACEHOLDER
-
-SIGNALS: dict[str, tuple[str, ...]] = {
-    "ppo": ("approx_kl", "clip_fraction", "entropy_fraction", "value_loss", "explained_variance", "gradient_norm"),
-    "a2c": ("entropy_fraction", "value_loss", "policy_loss", "explained_variance", "gradient_norm"),
-    "sac": ("td_error", "q_value", "actor_loss", "alpha", "gradient_norm"),
-    "td3": ("td_error", "q_value", "actor_loss", "gradient_norm"),
-    "dqn": ("td_error", "q_value", "exploration_rate", "gradient_norm"),
-}
-"""The signals of a compact row, by algorithm."""
-VERBOSE_SIGNALS: dict[str, tuple[str, ...]] = {
-    "ppo": ("approx_kl", "entropy_fraction", "explained_variance"),
-    "a2c": ("entropy_fraction", "value_loss", "explained_variance"),
-    "sac": ("td_error", "alpha"),
-    "td3": ("td_error", "q_value", "actor_loss"),
-    "dqn": ("td_error", "q_value", "exploration_rate"),
-}
-"""A named number costs two more tokens: the signals that fit 60 tokens beside the algorithm's default hyperparameters."""
-KNOWN_SIGNALS = tuple(sorted({name for names in SIGNALS.values() for name in names} | {"return_std"}))
 
 SHORT = {
     "approx_kl": "KL", "clip_fraction": "cut", "entropy_fraction": "entropy", "explained_variance": "fit",
@@ -44,67 +27,6 @@ SHORT = {
 
 _OBSERVATION_DIGITS = 4
 _ACTION_DIGITS = 2
-
-
-@dataclass(frozen=True)
-class PromptConfig:
-    """Which sections a transcript has, and its limits. `None` takes the rendering's default.
-
-    Raises:
-        InvalidValue: a number out of range, or an unknown rendering.
-        UnknownName: a signal HyperPrompt does not know.
-    """
-
-    rendering: Literal["compact", "verbose"] = "compact"
-    task: bool = True
-    """The line that describes the task, in the head."""
-    returns: bool = True
-    """Return of the interval, its change, and the best so far."""
-    episode_length: bool | None = None
-    signals: tuple[str, ...] | None = None
-    """Names of the algorithm's signals; () for none."""
-    transitions: int | None = None
-    """k sampled transitions (o, a, r), seven digits each."""
-    theta: bool = True
-    history: bool = True
-    """The steps last taken."""
-    demonstration_rows: int = 6
-    """Rows taken from one expert run when demonstrations are given."""
-    window: int = 32
-    """L, the rows kept when a transcript of 2L rows is rebased; shrinks to what fits `max_tokens`."""
-    max_tokens: int = 2048
-    max_row_tokens: int = 60
-
-    def __post_init__(self) -> None:
-        if self.rendering not in ("compact", "verbose"):
-            raise InvalidValue(f"rendering must be 'compact' or 'verbose', not {self.rendering!r}")
-        for name, low in (("demonstration_rows", 1), ("window", 1), ("max_tokens", 1), ("max_row_tokens", 1)):
-            if getattr(self, name) < low:
-                raise InvalidValue(f"{name} must be at least {low}, not {getattr(self, name)}")
-        if self.transitions is not None and self.transitions < 0:
-            raise InvalidValue(f"transitions must not be negative, not {self.transitions}")
-        if self.signals is not None:
-            # A list out of a YAML file would make the configuration unhashable.
-            object.__setattr__(self, "signals", tuple(self.signals))
-            for name in self.signals:
-                if name not in KNOWN_SIGNALS:
-                    raise UnknownName("signal", name, KNOWN_SIGNALS)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> PromptConfig:
-        """Inverse of `to_dict`; absent settings take their defaults.
-
-        Raises:
-            UnknownName: a setting there is not.
-        """
-        valid = [f.name for f in fields(cls)]
-        for name in data:
-            if name not in valid:
-                raise UnknownName("prompt setting", name, valid)
-        return cls(**data)
 
 
 @dataclass(frozen=True)
@@ -154,16 +76,54 @@ def layout(algorithm: str, names: Sequence[str], config: PromptConfig) -> Layout
         UnknownName: an algorithm HyperPrompt does not know.
         InvalidValue: no hyperparameters, or more than `config.max_row_tokens` allow.
     """
+    return _build(names, settle(algorithm, names, config))
+
+
+def settle(
+    algorithm: str, names: Sequence[str], config: PromptConfig, tokens: Callable[[Layout], int] | None = None
+) -> PromptConfig:
+    """`config` with its defaults (None) decided such that a row fits: signals go from the end, then the episode length, then
+    transitions. What was asked for explicitly stays.
+
+    Args:
+        tokens: counts a row's tokens where the tokenizer is known; never taken for fewer than the `estimate`.
+
+    Raises:
+        UnknownName, InvalidValue: see `layout`.
+    """
     if algorithm not in SIGNALS:
         raise UnknownName("algorithm", algorithm, SIGNALS)
     if not names:
         raise InvalidValue("a prompt needs at least one hyperparameter")
+    for candidate in _candidates(algorithm, config):
+        built = _build(names, candidate)
+        count = max(estimate(built), tokens(built) if tokens else 0)
+        if count <= config.max_row_tokens:
+            return candidate
+    raise _too_long(built, count)
+
+
+def _candidates(algorithm: str, config: PromptConfig) -> Iterator[PromptConfig]:
     verbose = config.rendering == "verbose"
-    signals = config.signals
-    if signals is None:
-        signals = (VERBOSE_SIGNALS if verbose else SIGNALS)[algorithm]
-    transitions = config.transitions if config.transitions is not None else 0 if verbose else 1
-    length = config.episode_length if config.episode_length is not None else not verbose
+    signals = (VERBOSE_SIGNALS if verbose else SIGNALS)[algorithm] if config.signals is None else config.signals
+    length = not verbose if config.episode_length is None else config.episode_length
+    transitions = (0 if verbose else 1) if config.transitions is None else config.transitions
+    settled = replace(config, signals=signals, episode_length=length, transitions=transitions)
+    yield settled
+    if config.signals is None:
+        for kept in range(len(signals) - 1, -1, -1):
+            settled = replace(settled, signals=signals[:kept])
+            yield settled
+    if config.episode_length is None and length:
+        settled = replace(settled, episode_length=False)
+        yield settled
+    if config.transitions is None and transitions:
+        yield replace(settled, transitions=0)
+
+
+def _build(names: Sequence[str], config: PromptConfig) -> Layout:
+    """The fields of a row under a settled configuration."""
+    verbose = config.rendering == "verbose"
 
     def said(text: str) -> str:
         return text if verbose else ""
@@ -173,10 +133,10 @@ def layout(algorithm: str, names: Sequence[str], config: PromptConfig) -> Layout
         # The progress of a verbose row reads "37%".
         rows += [Field("return", "", said("% return "), 2), Field("change", "", said(" change "), 2)]
         rows += [Field("best", "", said(" best "), 2)]
-    if length:
+    if config.episode_length:
         rows.append(Field("length", "", said(" length "), 2))
-    rows += [Field("signal", name, said(f" {SHORT.get(name, name)} "), 2) for name in signals]
-    for k in range(transitions):
+    rows += [Field("signal", name, said(f" {SHORT.get(name, name)} "), 2) for name in config.signals or ()]
+    for k in range(config.transitions or 0):
         rows.append(Field("transition", f"{k}.o", said(" o "), _OBSERVATION_DIGITS))
         rows.append(Field("transition", f"{k}.a", said(" a "), _ACTION_DIGITS))
         rows.append(Field("transition", f"{k}.r", said(" r "), 1))
@@ -185,9 +145,7 @@ def layout(algorithm: str, names: Sequence[str], config: PromptConfig) -> Layout
     if config.history:
         rows += [Field("step", name, said(" last ") if j == 0 else "", 1) for j, name in enumerate(names)]
     rows += [Field("slot", name, (said(" next ") or ">") if j == 0 else "", 1) for j, name in enumerate(names)]
-    built = Layout(tuple(rows), config)
-    check_row(built, estimate(built))
-    return built
+    return Layout(tuple(rows), config)
 
 
 def estimate(layout: Layout) -> int:
@@ -196,17 +154,15 @@ def estimate(layout: Layout) -> int:
     return literals + sum(f.width for f in layout.fields)
 
 
-def check_row(layout: Layout, tokens: int) -> None:
-    """Raises InvalidValue, with what could be switched off, when a row of `tokens` is over the configuration's limit."""
+def _too_long(layout: Layout, tokens: int) -> InvalidValue:
+    """Says what could be switched off."""
     config = layout.config
-    if tokens <= config.max_row_tokens:
-        return
     present = {f.kind for f in layout.fields}
     parts = {"transition": "transitions=0", "length": "episode_length=False", "signal": "signals=() or fewer of them"}
     advice = [text for kind, text in parts.items() if kind in present]
     advice += ["history=False"] if config.history else []
     advice += ["rendering='compact'"] if config.rendering == "verbose" else []
-    raise InvalidValue(
+    return InvalidValue(
         f"a row for {len(layout.names)} hyperparameters takes {tokens} tokens, more than max_row_tokens="
         f"{config.max_row_tokens}. Tune fewer, or switch off sections: {', '.join(advice) or 'none is left'}"
     )

@@ -2,27 +2,28 @@
 
     transcript(s_meta_t) = head, row_0, row_1, ..., row_t
 
-Row 0 stands at step 0, when nothing is known but theta; row i tells interval i-1 from what was known at its end. So
-`row(state, i)` does not depend on any interval after it, which is what lets a key-value cache live as long as the run.
+Row 0 knows nothing but theta, and reads 00%: a state carries no first step, so a model trained before starts there too.
+Row i tells interval i-1 from what was known at its end. So `row(state, i)` does not depend on any interval after it, which is
+what lets a key-value cache live as long as the run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
 from hyperprompt.core import MetaState, Task, Transition
 from hyperprompt.errors import InvalidValue
 from hyperprompt.prompt import numbers
-from hyperprompt.prompt.layout import SHORT, Layout, PromptConfig, Row, assemble, layout
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.prompt.layout import SHORT, Layout, Row, assemble, layout
 
 INSTRUCTION = (
     "You steer the hyperparameters of a reinforcement learning run while it trains. Every line reports one interval: "
     "the share of the budget spent, the returns, the signals, the hyperparameters, the steps last taken. Numbers from 00 "
     "to 99 are positions in a range, change is 50 when nothing changed, -- is unknown. The digits after next are your "
-    "steps, one for each hyperparameter: 0 divides it by 4, 1 halves it, 2 lowers it a little, 3 keeps it, 4 raises it a "
-    "little, 5 doubles it, 6 multiplies it by 4. Raise what makes the return grow, lower what makes it fall.\n"
+    "steps, one for each hyperparameter, from 0, the largest decrease, over 3, which keeps it, to 6, the largest increase. "
+    "Raise what makes the return grow, lower what makes it fall.\n"
 )
 
 
@@ -97,10 +98,10 @@ def rows(state: MetaState, config: PromptConfig, start: int = 0) -> list[Row]:
     return [_row(state, i, fields, taken=False) for i in range(start, len(state.intervals) + 1)]
 
 
-def content_free(state: MetaState, index: int, config: PromptConfig, *, steps: bool = True) -> Row:
-    """Row `index` with every value NA; with `steps`, the steps last taken are left in."""
+def content_free(state: MetaState, index: int, config: PromptConfig) -> Row:
+    """Row `index` with every value NA but the steps last taken."""
     fields = layout_of(state, config)
-    if index > 0 and steps:
+    if index > 0:
         return assemble(fields, {k: v for k, v in _codes(state, index).items() if k.startswith("step:")})
     return assemble(fields, {f"step:{name}": numbers.PLACEHOLDER for name in fields.names if config.history})
 
@@ -117,11 +118,6 @@ def start_row(rows: int, window: int) -> int:
 def text(atoms: Sequence[str], rows: Sequence[Row]) -> str:
     """The transcript as one string."""
     return "".join(atoms) + "".join(r.text for r in rows)
-
-
-def sha256(text: str) -> str:
-    """Hash of a transcript's text, for the journal."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _row(state: MetaState, index: int, fields: Layout, *, taken: bool) -> Row:

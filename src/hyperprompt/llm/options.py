@@ -1,0 +1,40 @@
+"""The language-model controller's options, before anything is computed from them: wrong types out of a file or a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+
+from hyperprompt.errors import InvalidValue
+from hyperprompt.prompt.config import PromptConfig
+
+
+def check_options(
+    model: object, prompt: object, seed: object, sample: object, temperature: object, keep_prior: object, calibrate: object,
+    demonstrations: object, dtype: object,
+) -> None:  # fmt: skip
+    """Raises InvalidValue, naming the option, for a value of the wrong type or out of range."""
+    # A bool is an Integral, but a mistake here.
+    checks = {
+        "model": (isinstance(model, str), "a name or a folder", model),
+        "prompt": (prompt is None or isinstance(prompt, PromptConfig | Mapping), "a mapping of settings", prompt),
+        "seed": (not isinstance(seed, bool) and isinstance(seed, Integral) and int(seed) >= 0, "a whole number from 0", seed),
+        "sample": (isinstance(sample, bool), "true or false", sample),
+        "temperature": (_within(temperature, float("inf")), "a positive, finite number", temperature),
+        "keep_prior": (_within(keep_prior, 1.0), "a number between 0 and 1", keep_prior),
+        "calibrate": (calibrate in (None, "content-free"), "'content-free' or None", calibrate),
+        "demonstrations": (
+            demonstrations is None or isinstance(demonstrations, str | Path),
+            "'shipped' or a file",
+            demonstrations,
+        ),
+        "dtype": (dtype in (None, "bfloat16", "float32"), "'bfloat16' or 'float32'", dtype),
+    }
+    for name, (valid, wanted, value) in checks.items():
+        if not valid:
+            raise InvalidValue(f"{name} must be {wanted}, not {value!r}")
+
+
+def _within(value: object, high: float) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and 0.0 < float(value) < high
