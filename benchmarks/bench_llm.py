@@ -100,10 +100,8 @@ def run() -> dict[str, Any]:
 
 def main() -> None:
     results = run()
-    print(
-        f"model ready from the cache: {results.pop('ready_s'):.1f} s after torch (bar: 3 s); load {results.pop('load_average'):.1f}"
-    )
-    peak = results.pop("peak_rss_mib")
+    ready, load_average, peak = (results.pop(key) for key in ("ready_s", "load_average", "peak_rss_mib"))
+    print(f"model ready from the cache: {ready:.1f} s after torch (bar: 3 s); load average {load_average:.1f}")
     print(f"{'':34} rows   p50 s   p95 s  re-read s  difference   (bars at 32 rows: p50 0.15 s, difference 0.01)")
     for name, by_rows in results.items():
         for rows, m in by_rows.items():
