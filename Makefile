@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # A CPU build where pip finds one; name another build for another accelerator: make setup TORCH='torch==2.13.0+cu130'
 TORCH ?= torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-export OMP_NUM_THREADS ?= 2
+# Small networks train many times slower on several threads; the language model takes all cores for its own passes.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test test-all bench lint clean
 
