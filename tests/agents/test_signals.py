@@ -208,10 +208,11 @@ def test_td_error_is_in_units_of_the_value() -> None:
     assert dict(measures.logged(ppo, "ppo", "sb3", {"train/value_loss": math.nan})) == {}
 
 
-def test_update_counts_each_training_once() -> None:
+def test_update_counts_each_training_once(monkeypatch: pytest.MonkeyPatch) -> None:
     agent, _ = start("ppo")
     collector = SignalCollector(agent)
-    agent.model._n_updates += 1
+    done = agent.updates()
+    monkeypatch.setattr(agent, "updates", lambda: done + 1)
     for _ in range(3):
         collector.update()
     assert collector._counts["value_loss"] == 1
