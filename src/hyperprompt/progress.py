@@ -76,13 +76,17 @@ def live(label: str, total_steps: int, quiet: bool) -> Iterator[Callable[[Report
         yield None
         return
     view = RunView(label, total_steps)
-    with Live(table([view]), refresh_per_second=4) as display:
+    display = Live(table([view]), refresh_per_second=4)
 
-        def listen(report: Report) -> None:
-            view.step, view.wall_seconds, view.decision = report.step, report.wall_seconds, report.decision
-            view.theta = report.decision.theta_after
-            if report.interval:
-                view.return_mean = report.interval.signals.values.get("return_mean", view.return_mean)
-            display.update(table([view]), refresh=True)
+    def listen(report: Report) -> None:
+        view.step, view.wall_seconds, view.decision = report.step, report.wall_seconds, report.decision
+        view.theta = report.decision.theta_after
+        if report.interval:
+            view.return_mean = report.interval.signals.values.get("return_mean", view.return_mean)
+        display.start()  # not before: a run that is refused says so, and nothing else
+        display.update(table([view]), refresh=True)
 
+    try:
         yield listen
+    finally:
+        display.stop()
