@@ -134,9 +134,10 @@ def latest(root: Path) -> Checkpoint | None:
     Raises:
         RunFolderError: its state.json is damaged.
     """
-    for path in _steps(root):
-        try:
-            return Checkpoint(path, int(path.name), dict(durable.from_json((path / "state.json").read_text())))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunFolderError(f"{path / 'state.json'} cannot be read: {error}") from error
-    return None
+    path = next(iter(_steps(root)), None)
+    if path is None:
+        return None
+    try:
+        return Checkpoint(path, int(path.name), dict(durable.from_json((path / "state.json").read_text())))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunFolderError(f"{path / 'state.json'} cannot be read: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,8 @@ class Run:
         return ([*steps, max(self.steps, steps[-1])], [*values, values[-1]]) if values else ([], [])
 
 
-def _first(names: Iterable[str], *sources: Mapping[str, Any]) -> Any:
-    for name in names:
-        for source in sources:
-            if source.get(name) is not None:
-                return source[name]
-    return None
-
-
 def _float(value: Any, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
-
-
-def _name(value: Any) -> str:
-    return str(value.get("name", "?") if isinstance(value, Mapping) else value)
 
 
 def load(path: Path) -> Run:
@@ -102,26 +90,25 @@ def load(path: Path) -> Run:
     folder = RunFolder.open(path, readonly=True)
     config, progress, decisions, result = folder.config, folder.progress(), folder.decisions(), folder.result()
     known = result or {}
-    steps = progress.get("step") or [_float(_first(["steps", "step"], known), 0.0)]
+    steps = progress.get("step") or [_float(known.get("steps"), 0.0)]
     wall = [s for s in progress.get("wall_seconds", []) if math.isfinite(s)] or [math.nan]
-    updates = [u for name in ("updates", "n_updates") for u in progress.get(name, []) if math.isfinite(u)] or [math.nan]
-    controller = _first(["controller"], config, known)
+    controller = config.get("controller") or (decisions[0].controller if decisions else "none")
     return Run(
         path=path,
         config=config,
         versions=folder.versions,
-        env=_name(_first(["env", "task"], config, known) or "unnamed environment"),
-        algorithm=_name(_first(["algorithm", "algo"], config, known) or ""),
-        controller=_name(controller if controller else decisions[0].controller if decisions else "none"),
-        seed=_name("?" if _first(["seed"], config, known) is None else _first(["seed"], config, known)),
-        total_steps=_float(_first(["total_steps", "steps"], config, known), steps[-1]),
+        env=str(config.get("env") or "unnamed environment"),
+        algorithm=str(config.get("algo") or ""),
+        controller=str(controller),
+        seed=str(config.get("seed", "?")),
+        total_steps=_float(config.get("steps"), steps[-1]),
         steps=steps[-1],
         finished=result is not None,
         decisions=decisions,
         progress=progress,
-        wall_seconds=_float(_first(["wall_seconds"], known), wall[-1]),
-        adapt_seconds=_float(_first(["adapt_seconds"], known), math.fsum(d.seconds for d in decisions)),
-        updates=_float(_first(["updates", "gradient_updates", "n_updates"], known), updates[-1]),
+        wall_seconds=_float(known.get("wall_seconds"), wall[-1]),
+        adapt_seconds=_float(known.get("adapt_seconds"), math.fsum(d.seconds for d in decisions)),
+        updates=_float(known.get("gradient_updates"), math.nan),
     )
 
 
