@@ -230,6 +230,11 @@ def test_a_run_that_another_callback_stops_is_not_finished(tmp_path: Path) -> No
     folder = RunFolder.open(tmp_path / "run")
     assert folder.result() is None
     assert folder.progress()["step"]
+    folder.close()
+    ppo().learn(10_000, callback=HyperPromptCallback("static", run_dir=tmp_path / "run", resume=True))
+    folder = RunFolder.open(tmp_path / "run")
+    assert [d.index for d in folder.decisions()] == list(range(len(folder.decisions())))
+    assert folder.result() is not None
 
 
 def test_a_schedule_of_the_users_is_read_afresh_after_an_earlier_learn() -> None:

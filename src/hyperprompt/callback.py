@@ -133,6 +133,7 @@ class HyperPromptCallback(BaseCallback):
         interval = self._close_interval()
         self._earlier_seconds = self.wall_seconds
         self._started = time.perf_counter()
+        self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
         if self.recorder:
             self._checkpoint()
             if self.num_timesteps >= self.meta_run.task.total_steps:  # else another callback stopped it: not finished
