@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from hyperprompt.meta.interval import DEFAULT_DECISIONS
+
 if TYPE_CHECKING:
     from gymnasium import spaces
 
@@ -30,10 +32,25 @@ class EnvInfo:
     """Shape of one observation; () for a discrete or a mixed one."""
     algorithm: Literal["ppo", "sac"]
     """The default algorithm for the task."""
+    steps: int
+    """T, the default budget in environment steps: what a run here can afford, and the x-axis of the fixed task scale."""
+    every: int
+    """U, environment steps between two decisions."""
+    install: str = ""
+    """The command that installs what the task needs; "" where it works."""
+
+
+STEPS = 100_000
+"""T of a task nobody has chosen one for."""
 
 
 def describe_spaces(
-    name: str, family: str, backend: str, observation_space: spaces.Space[object], action_space: spaces.Space[object]
+    name: str,
+    family: str,
+    backend: str,
+    observation_space: spaces.Space[object],
+    action_space: spaces.Space[object],
+    steps: int = STEPS,
 ) -> EnvInfo:
     """The `EnvInfo` that follows from a task's real spaces (gymnasium ones)."""
     from gymnasium import spaces
@@ -51,13 +68,21 @@ def describe_spaces(
         kind, size = "discrete", 2 * math.prod(action_space.shape)
     else:
         kind, size = "continuous", math.prod(action_space.shape or (1,))
-    return info(name, family, backend, kind, size, observation, observation_space.shape or ())
+    return info(name, family, backend, kind, size, observation, observation_space.shape or (), steps)
 
 
 def info(
-    name: str, family: str, backend: str, action: str, size: int, observation: ObservationKind, shape: tuple[int, ...]
+    name: str,
+    family: str,
+    backend: str,
+    action: str,
+    size: int,
+    observation: ObservationKind,
+    shape: tuple[int, ...],
+    steps: int = STEPS,
+    install: str = "",
 ) -> EnvInfo:
-    """An `EnvInfo` with its default algorithm: SAC for continuous actions, PPO otherwise.
+    """An `EnvInfo` with its default algorithm (SAC for continuous actions, PPO otherwise) and interval (U = T / 24).
 
     Images take PPO in any case: SAC's replay buffer of a million of them does not fit in memory.
     """
@@ -71,4 +96,7 @@ def info(
         observation=observation,
         observation_shape=tuple(shape),
         algorithm="sac" if continuous and observation != "image" else "ppo",
+        steps=steps,
+        every=steps // DEFAULT_DECISIONS,
+        install=install,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperprompt.envs.catalogue import Backend, EnvInfo, ObservationKind, describe_spaces, info
 from hyperprompt.errors import HyperPromptError, MissingDependency, UnknownName
@@ -57,7 +58,7 @@ CURATED: tuple[_Row, ...] = (
 )
 
 
-def make(name: str, n_envs: int, seed: int, backend: Backend) -> VecEnv:
+def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
     """See `hyperprompt.envs.make.make`. A task that EnvPool lists but cannot build here falls back to Gymnasium."""
     if backend == "envpool" and not _envpool_installed():
         raise MissingDependency("the EnvPool backend", EXTRA)
@@ -83,10 +84,15 @@ def make(name: str, n_envs: int, seed: int, backend: Backend) -> VecEnv:
     return make_gymnasium(name, n_envs, seed)
 
 
-def exists(name: str) -> None:
-    """Raises UnknownName. EnvPool's list (about 2 s to import) is asked only about names nobody else knows."""
+def exists(name: str, options: Mapping[str, Any]) -> None:
+    """Raises UnknownName, for any option too: plain tasks have none.
+
+    EnvPool's list (about 2 s to import) is asked only about names nobody else knows.
+    """
     if name not in _curated() and not _in_gymnasium(name) and name not in _envpool_names():
         raise UnknownName("task", name, _suggestions(name, _known()))
+    for option in options:
+        raise UnknownName(f"option of {name}", option, ())
 
 
 def list_envs() -> list[EnvInfo]:
@@ -94,12 +100,12 @@ def list_envs() -> list[EnvInfo]:
     return [info(r.name, "plain", _backend(r), r.action, r.action_size, r.observation, r.shape) for r in CURATED]
 
 
-def describe(name: str) -> EnvInfo:
+def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
     """From the table, or from a single environment built for the purpose."""
     if name in _curated():
         return next(entry for entry in list_envs() if entry.name == name)
-    exists(name)
-    env = make(name, 1, 0, "auto")
+    exists(name, options)
+    env = make(name, 1, 0, "auto", options)
     from hyperprompt.envs.gymnasium import GymnasiumVecEnv
 
     try:
