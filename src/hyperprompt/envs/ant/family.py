@@ -1,0 +1,86 @@
+"""Names of the family `ant`, their bodies, and the environments for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from hyperprompt.envs.ant.morphology import SPLITS, Morphology, from_options, sample
+from hyperprompt.envs.catalogue import Backend, EnvInfo, info
+from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+STEPS = 150_000
+"""T: where SAC with the preset `short` earns clearly more than standing still; docs/ant.md has the curves."""
+DEFAULT, CUSTOM, STANDARD = "ant/default", "ant/custom", "Ant-v5"
+NAMES = (DEFAULT, CUSTOM, *(f"ant/{split}-<k>" for split in SPLITS))
+EXTRA = "envs"
+INSTALL = "pip install mujoco"
+
+
+def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
+    """See `hyperprompt.envs.make.make`. `ant/default` takes EnvPool or Gymnasium, every other body runs on MuJoCo itself.
+
+    Raises:
+        InvalidValue: another backend than auto for a body that only our own environment has.
+        MissingDependency: MuJoCo is not installed.
+    """
+    exists(name, options)
+    if name == DEFAULT:
+        from hyperprompt.envs.make import make as make_any
+
+        return make_any(STANDARD, n_envs, seed, backend)
+    if backend != "auto":
+        raise InvalidValue(f"{name} runs on MuJoCo itself: the backend must be 'auto', got {backend!r}")
+    if not _mujoco_installed():
+        raise MissingDependency(f"{name} (package mujoco)", EXTRA)
+    from hyperprompt.envs.ant.vec_env import AntVecEnv
+
+    return AntVecEnv(morphology(name, options), n_envs, seed)
+
+
+def exists(name: str, options: Mapping[str, Any]) -> None:
+    """Raises UnknownName for a name or an option, InvalidValue for an option's value."""
+    morphology(name, options)
+
+
+def morphology(name: str, options: Mapping[str, Any] | None = None) -> Morphology:
+    """The body behind a name (for `ant/default` the one whose dynamics are Ant-v5's). Raises UnknownName, InvalidValue."""
+    options = options or {}
+    if name == CUSTOM:
+        return from_options(options)
+    for option in options:
+        raise UnknownName(f"option of {name} (bodies of your own are {CUSTOM})", str(option), ())
+    if name == DEFAULT:
+        return Morphology()
+    # Nine digits are enough bodies; one spelling for each, so that a name is an identity.
+    match = re.fullmatch(rf"ant/({'|'.join(SPLITS)})-(0|[1-9][0-9]{{0,8}})", name, re.ASCII)
+    if match is None:
+        raise UnknownName("ant", name, NAMES)
+    return sample(match[1], int(match[2]))
+
+
+def list_envs() -> list[EnvInfo]:
+    """Ant-v5, three training bodies, and the first of every other split; `make` knows a billion bodies of each."""
+    names = [DEFAULT, *(f"ant/train-{k}" for k in range(3)), *(f"ant/{split}-0" for split in SPLITS[1:]), CUSTOM]
+    return [describe(name, {}) for name in names]
+
+
+def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
+    """Spaces, backend, algorithm and budget, from the body alone."""
+    body = morphology(name, options)
+    backend, install = ("mujoco", "") if _mujoco_installed() else ("", INSTALL)
+    if name == DEFAULT:
+        from hyperprompt.envs.make import describe as describe_any
+
+        standard = describe_any(STANDARD)
+        backend, install = standard.backend, standard.install
+    return info(name, "ant", backend, "continuous", body.action_size, "vector", (body.observation_size,), STEPS, install)
+
+
+def _mujoco_installed() -> bool:
+    return find_spec("mujoco") is not None
