@@ -22,9 +22,14 @@ app = typer.Typer(
 @app.command()
 def train(
     env: Annotated[str | None, typer.Argument(help="Task, e.g. LunarLander-v3 (see 'hyperprompt envs').")] = None,
-    algo: Annotated[str | None, typer.Option(help="ppo, a2c, sac, td3, dqn, sbx-ppo or sbx-sac. [default: ppo]")] = None,
+    algo: Annotated[
+        str | None, typer.Option(help="ppo, a2c, sac, td3, dqn, sbx-ppo or sbx-sac. [default: the task's]")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Agent settings: sb3-default, published, ... [default: the task's]")
+    ] = None,
     controller: Annotated[str | None, typer.Option(help="See 'hyperprompt controllers'. [default: llm]")] = None,
-    steps: Annotated[int | None, typer.Option(help="Environment steps in all. [default: 100000]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps in all. [default: the task's]")] = None,
     every: Annotated[int | None, typer.Option(help="Environment steps between decisions. [default: steps / 24]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of environments, weights and controller. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/ENV-ALGO-CONTROLLER-sSEED]")] = None,
@@ -41,7 +46,9 @@ def train(
     """Train one agent under one controller, with a live display; the run folder holds everything it did."""
     from hyperprompt.config import parse, read_yaml
 
-    options = {"env": env, "algo": algo, "controller": controller, "steps": steps, "every": every, "seed": seed}
+    options = {
+        "env": env, "algo": algo, "preset": preset, "controller": controller, "steps": steps, "every": every, "seed": seed,
+    }  # fmt: skip
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if resume:
         if out is None:
@@ -51,7 +58,7 @@ def train(
         _show(lambda listener: _deploy().resume(out, listener), _deploy().stored(out, given), out, quiet)
         return
     settings = {**(read_yaml(config) if config else {}), **given}
-    resolved = parse(settings, set_ or [])
+    resolved = _deploy().resolve(parse(settings, set_ or []))
     folder = out or _deploy().default_folder(resolved)
     _show(lambda listener: _deploy().train(resolved, folder, listener), resolved, folder, quiet)
 
@@ -78,6 +85,22 @@ def report(
     from hyperprompt.evaluation.report import report as write
 
     typer.echo(write(folders, out or folders[0] / "report.html"))
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder with a checkpoint.")],
+    episodes: Annotated[int, typer.Option(min=1, max=4096, help="Episodes of each kind.")] = 64,
+) -> None:
+    """Play evaluation episodes with a run's policy; on Procgen on training levels and on unseen ones."""
+    from hyperprompt.pipeline import evaluate as stage
+
+    result = stage.evaluate(folder, _deploy().stored(folder, {}), episodes)
+    for name in ("train", "test"):
+        if name in result:
+            typer.echo(f"{name}: {result[name]['return_mean']:.2f} (standard deviation {result[name]['return_std']:.2f})")
+    if "generalisation_gap" in result:
+        typer.echo(f"generalisation gap: {result['generalisation_gap']:.2f}")
 
 
 @app.command()
@@ -112,9 +135,44 @@ def envs() -> None:
     """List the tasks by family."""
     from hyperprompt.envs.make import list_envs
 
-    rows = [(e.name, e.family, e.backend, e.action, e.observation, e.algorithm) for e in list_envs()]
-    _table([("task", "family", "backend", "action", "observation", "algorithm"), *rows])
-    typer.echo("\nAny other id of Gymnasium or EnvPool works as well.")
+    listed = list_envs()
+    rows = [
+        (
+            e.name,
+            e.action,
+            f"{e.observation} {'x'.join(map(str, e.observation_shape))}",
+            e.algorithm,
+            f"{e.steps:,}",
+            f"{e.every:,}",
+        )
+        for e in listed
+    ]
+    _table([("task", "action", "observation", "algorithm", "T", "U"), *rows])
+    typer.echo("\nAny other id of Gymnasium or EnvPool works as well. T: default budget; U: steps between two decisions.")
+    for family in dict.fromkeys(e.family for e in listed if e.install):
+        missing = [e for e in listed if e.family == family and e.install]
+        typer.echo(f"{family}: {len(missing)} tasks need what is not installed: {missing[0].install}")
+
+
+@app.command()
+def constants(
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="[default: every listed task]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=3, help="Runs of each task.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
+    curves: Annotated[Path, typer.Option(help="One file for each finished run.")] = Path("results/static"),
+    out: Annotated[Path, typer.Option(help="The table.")] = Path("src/hyperprompt/envs/constants.yaml"),
+) -> None:
+    """Measure the fixed scale of the tasks: random actions, and static defaults at T. Goes on where it stopped."""
+    from hyperprompt.envs.make import exists, list_envs
+    from hyperprompt.pipeline import constants as stage
+
+    for task in tasks or ():
+        exists(task)
+    listed = [entry.name for entry in list_envs() if not entry.name.endswith("/custom")]
+    failures = stage.measure(tasks or listed, stage.SEEDS[:seeds], jobs, curves, Path("runs/constants"))
+    stage.write_table(listed, curves, out)
+    if failures:
+        raise InvalidValue(f"{len(failures)} runs failed; the first: {failures[0]}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from hyperprompt.agents.presets import Normalize
 from hyperprompt.errors import InvalidValue
 
 Algorithm = Literal["ppo", "a2c", "sac", "td3", "dqn", "sbx-ppo", "sbx-sac"]
@@ -18,6 +19,8 @@ Algorithm = Literal["ppo", "a2c", "sac", "td3", "dqn", "sbx-ppo", "sbx-sac"]
 class RunConfig(BaseModel):
     """Everything that decides a run. `agent` holds constructor arguments of the algorithm, `llm` those of the language model.
 
+    What is None here has a default of the task's or of the preset's; `hyperprompt.pipeline.resolve` fills it in.
+
     Raises:
         InvalidValue: through `parse`, with the key and the valid choices.
     """
@@ -25,14 +28,18 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
     env: str
-    algo: Algorithm = "ppo"
+    env_options: dict[str, Any] = {}
+    algo: Algorithm | None = None
+    preset: str | None = None
     controller: str = "llm"
-    steps: int = Field(default=100_000, gt=0)
+    steps: int | None = Field(default=None, gt=0)
     every: int | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**31)
     n_envs: int | None = Field(default=None, gt=0, le=4096)
     tune: tuple[str, ...] | None = None
     bounds: dict[str, tuple[float, float]] = {}
+    encoder: str | None = None
+    normalize: Normalize | None = None
     agent: dict[str, Any] = {}
     llm: dict[str, Any] = {}
     checkpoints: bool = True
@@ -48,12 +55,12 @@ class RunConfig(BaseModel):
 
     @property
     def library(self) -> str:
-        return "sbx" if self.algo.startswith("sbx-") else "sb3"
+        return "sbx" if (self.algo or "").startswith("sbx-") else "sb3"
 
     @property
     def algorithm(self) -> str:
         """The algorithm without its library: 'ppo' for 'sbx-ppo'."""
-        return self.algo.removeprefix("sbx-")
+        return (self.algo or "").removeprefix("sbx-")
 
 
 def parse(values: Mapping[str, Any], settings: Sequence[str] = ()) -> RunConfig:
@@ -106,7 +113,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = list(RunConfig.model_fields)
+        known = list(RunConfig.model_fields if len(first["loc"]) == 1 else Normalize.model_fields)
         close = difflib.get_close_matches(key, known, n=1)
         hint = (
             f" Did you mean {close[0]!r}?" if close else f" A constructor argument of the algorithm is set as agent.{key}=..."

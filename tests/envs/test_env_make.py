@@ -123,7 +123,7 @@ def test_ids_that_only_gymnasium_has() -> None:
         env = envs.make("HyperPromptCorridor-v0", 3, 0)
         assert env.reset().dtype == np.float32 == env.observation_space.dtype
         assert envs.describe("HyperPromptCorridor-v0") == EnvInfo(
-            "HyperPromptCorridor-v0", "plain", "gymnasium", "discrete", 2, "vector", (1,), "ppo"
+            "HyperPromptCorridor-v0", "plain", "gymnasium", "discrete", 2, "vector", (1,), "ppo", 100_000, 4166
         )
         with pytest.raises(UnknownName, match="unknown EnvPool task"):
             envs.make("HyperPromptCorridor-v0", 3, 0, "envpool")

@@ -9,14 +9,9 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from hyperprompt.agents import encoders
 from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
 
-N_ENVS = {"ppo": 16, "a2c": 16, "sac": 1, "td3": 1, "dqn": 1}
-"""Environments by default."""
-_SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    # 16 environments x 128 steps: SB3's own 2,048 steps an update, collected in parallel.
-    "ppo": {"n_steps": 128},
-}
 _OURS = ("self", "policy", "env", "seed", "device", "_init_setup_model", "tensorboard_log", "verbose")
 
 
@@ -38,7 +33,7 @@ def algorithm_class(algorithm: str, library: str) -> type[BaseAlgorithm]:
 
 
 def resolved_arguments(algorithm: str, library: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Every plain constructor argument with its value: the given ones, this project's defaults, the library's.
+    """Every plain constructor argument with its value: the given ones, or the library's.
 
     Raises:
         UnknownName: an argument the algorithm does not have, with the valid ones.
@@ -49,20 +44,33 @@ def resolved_arguments(algorithm: str, library: str, arguments: Mapping[str, Any
         if name not in valid:
             raise UnknownName(f"{algorithm.upper()} argument", name, valid)
     plain = {name: value for name, value in valid.items() if isinstance(value, bool | int | float | str)}
-    return {**plain, **_SETTINGS.get(algorithm, {}), **arguments}
+    return {**plain, **arguments}
 
 
 def build(
-    algorithm: str, library: str, env: VecEnv, seed: int, arguments: Mapping[str, Any], tensorboard_log: str | None = None
+    algorithm: str,
+    library: str,
+    env: VecEnv,
+    seed: int,
+    arguments: Mapping[str, Any],
+    encoder: str | None = None,
+    tensorboard_log: str | None = None,
 ) -> BaseAlgorithm:
     """A fresh model from `resolved_arguments`. Images get a convolutional policy, everything else a perceptron.
 
+    `encoder` names another feature extractor (`hyperprompt.agents.encoders`).
+
     Raises:
-        InvalidValue: the algorithm refuses its arguments or the environment's spaces.
+        InvalidValue: the algorithm refuses its arguments or the environment's spaces, or the encoder its observations.
     """
     from gymnasium import spaces
     from stable_baselines3.common.preprocessing import is_image_space
 
+    if encoder is not None:
+        if library == "sbx":
+            raise InvalidValue(f"encoder {encoder!r} is a PyTorch network: SBX's agents take none")
+        own = {"features_extractor_class": encoders.encoder(encoder)}
+        arguments = {**arguments, "policy_kwargs": {**arguments.get("policy_kwargs", {}), **own}}
     space = env.observation_space
     policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "CnnPolicy" if is_image_space(space) else "MlpPolicy"
     try:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["auto", "envpool", "gymnasium"]
 ActionKind = Literal["discrete", "continuous"]
+Algorithm = Literal["ppo", "sac", "sbx-ppo", "sbx-sac"]
 ObservationKind = Literal["vector", "image", "mixed"]
 
 
@@ -30,7 +31,7 @@ class EnvInfo:
     observation: ObservationKind
     observation_shape: tuple[int, ...]
     """Shape of one observation; () for a discrete or a mixed one."""
-    algorithm: Literal["ppo", "sac"]
+    algorithm: Algorithm
     """The default algorithm for the task."""
     steps: int
     """T, the default budget in environment steps: what a run here can afford, and the x-axis of the fixed task scale."""
@@ -81,8 +82,9 @@ def info(
     shape: tuple[int, ...],
     steps: int = STEPS,
     install: str = "",
+    algorithm: Algorithm | None = None,
 ) -> EnvInfo:
-    """An `EnvInfo` with its default algorithm (SAC for continuous actions, PPO otherwise) and interval (U = T / 24).
+    """An `EnvInfo` with its interval (U = T / 24) and, if none is given, an algorithm: SAC for continuous actions, else PPO.
 
     Images take PPO in any case: SAC's replay buffer of a million of them does not fit in memory.
     """
@@ -95,7 +97,7 @@ def info(
         action_size=size,
         observation=observation,
         observation_shape=tuple(shape),
-        algorithm="sac" if continuous and observation != "image" else "ppo",
+        algorithm=algorithm or ("sac" if continuous and observation != "image" else "ppo"),
         steps=steps,
         every=steps // DEFAULT_DECISIONS,
         install=install,

@@ -163,14 +163,16 @@ def _trainable_spaces(name: str, pool: Any) -> tuple[Space[Any], Space[Any]]:
 def _repaired(space: Space[Any]) -> Space[Any]:
     """Floating boxes in float32, and with infinite bounds where EnvPool has its type's extreme numbers.
 
-    Its LunarLander claims [1e-38, 3e38]: C++'s `numeric_limits<float>::min()` is the smallest POSITIVE number.
+    Its LunarLander claims [1e-38, 3e38], its dm_control [2e-308, ...]: C++'s `numeric_limits<T>::min()` is the smallest
+    POSITIVE number.
     """
     if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
         return space
-    low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-    limits = np.finfo(np.float32)
-    low[(low == limits.tiny) | (low <= limits.min)] = -np.inf
-    high[high >= limits.max] = np.inf
+    own, single = np.finfo(space.dtype), np.finfo(np.float32)
+    with np.errstate(over="ignore"):
+        low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+    low[(space.low == own.tiny) | (low <= single.min)] = -np.inf
+    high[high >= single.max] = np.inf
     return spaces.Box(low, high, dtype=np.float32)
 
 

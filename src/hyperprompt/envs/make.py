@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PLAIN = "plain"
 FAMILIES: dict[str, str] = {
     PLAIN: "hyperprompt.envs.plain",
+    "procgen": "hyperprompt.envs.procgen",
+    "nethack": "hyperprompt.envs.nethack",
+    "ant": "hyperprompt.envs.ant",
 }
 """Family name, which is also the prefix of its tasks -> module. Only `plain` has tasks without a prefix."""
 
@@ -75,6 +78,11 @@ def family(name: str) -> str:
     """The family that a name belongs to, by its prefix alone."""
     prefix = name.split("/", 1)[0] if "/" in name else PLAIN
     return prefix if prefix in FAMILIES else PLAIN
+
+
+def unseen(name: str) -> Mapping[str, Any]:
+    """The options under which a family's tasks show what no run trains on (Procgen's test levels); empty without such."""
+    return getattr(_module(name), "TEST_OPTIONS", {})
 
 
 def list_envs() -> list[EnvInfo]:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hyperprompt.envs.catalogue import Backend, EnvInfo, ObservationKind, describe_spaces, info
+from hyperprompt.envs.catalogue import Algorithm, Backend, EnvInfo, describe_spaces, info
 from hyperprompt.errors import HyperPromptError, MissingDependency, UnknownName
 
 if TYPE_CHECKING:
@@ -23,38 +23,36 @@ class _Row(NamedTuple):
     action: str
     action_size: int
     shape: tuple[int, ...]
-    observation: ObservationKind = "vector"
+    steps: int
+    why: str
+    """What the task adds to the diet: horizon, sparsity, scale."""
     needs: tuple[str, ...] | None = ()
     """Modules that Gymnasium needs for it; None where only EnvPool has it."""
+    algorithm: Algorithm | None = None
 
 
 BOX2D = ("Box2D", "pygame")
 MUJOCO = ("mujoco", "imageio")  # rendering libraries included: Gymnasium imports them in any case
 
-# A table instead of a look at the environments: the listing must not cost a second. A test holds it to the real spaces.
+# Cheap tasks chosen for variety; budgets are what a CPU core does in a minute or a few. A table instead of a look at the
+# environments: the listing must not cost a second. A test holds it to the real spaces.
 CURATED: tuple[_Row, ...] = (
-    _Row("CartPole-v1", "discrete", 2, (4,)),
-    _Row("Acrobot-v1", "discrete", 3, (6,)),
-    _Row("MountainCar-v0", "discrete", 3, (2,)),
-    _Row("MountainCarContinuous-v0", "continuous", 1, (2,)),
-    _Row("Pendulum-v1", "continuous", 1, (3,)),
-    _Row("LunarLander-v3", "discrete", 4, (8,), needs=BOX2D),
-    _Row("LunarLanderContinuous-v3", "continuous", 2, (8,), needs=BOX2D),
-    _Row("BipedalWalker-v3", "continuous", 4, (24,), needs=BOX2D),
-    _Row("BipedalWalkerHardcore-v3", "continuous", 4, (24,), needs=BOX2D),
-    _Row("CarRacing-v3", "continuous", 3, (96, 96, 3), "image", needs=BOX2D),
-    _Row("Ant-v5", "continuous", 8, (105,), needs=MUJOCO),
-    _Row("HalfCheetah-v5", "continuous", 6, (17,), needs=MUJOCO),
-    _Row("Hopper-v5", "continuous", 3, (11,), needs=MUJOCO),
-    _Row("Humanoid-v5", "continuous", 17, (348,), needs=MUJOCO),
-    _Row("InvertedPendulum-v5", "continuous", 1, (4,), needs=MUJOCO),
-    _Row("InvertedDoublePendulum-v5", "continuous", 1, (9,), needs=MUJOCO),
-    _Row("Reacher-v5", "continuous", 2, (10,), needs=MUJOCO),
-    _Row("Swimmer-v5", "continuous", 2, (8,), needs=MUJOCO),
-    _Row("Walker2d-v5", "continuous", 6, (17,), needs=MUJOCO),
-    _Row("Catch-v0", "discrete", 3, (10, 5), needs=None),
-    _Row("Breakout-v5", "discrete", 4, (4, 84, 84), "image", needs=None),
-    _Row("Pong-v5", "discrete", 6, (4, 84, 84), "image", needs=None),
+    _Row("CartPole-v1", "discrete", 2, (4,), 100_000, "dense +1 a step; the horizon grows with skill, to 500"),
+    _Row("Acrobot-v1", "discrete", 3, (6,), 200_000, "-1 a step until the goal: no signal before it is first reached"),
+    _Row("MountainCar-v0", "discrete", 3, (2,), 200_000, "the same, but random actions never reach the goal"),
+    _Row("LunarLander-v3", "discrete", 4, (8,), 300_000, "shaped, of both signs, +-100 at the end; several phases", BOX2D),
+    _Row("Catch-v0", "discrete", 3, (10, 5), 50_000, "nine steps, one reward of +-1 at the end", None),
+    _Row("Taxi-v3", "discrete", 6, (), 300_000, "500 one-hot states, penalties of -10 against one +20", ()),
+    _Row("MiniGrid-Empty-8x8-v0", "discrete", 7, (1033,), 100_000, "sparse, partial view, easy to stumble upon", None),
+    _Row("MiniGrid-DoorKey-5x5-v0", "discrete", 7, (1033,), 200_000, "sparse, partial view, three things in order", None),
+    _Row(
+        "Swimmer-v5", "continuous", 2, (8,), 300_000, "a fixed horizon of 1,000; rewards the longest discount", MUJOCO, "ppo"
+    ),
+    _Row("HalfCheetah-v5", "continuous", 6, (17,), 300_000, "never ends early; the scale grows to thousands", MUJOCO, "ppo"),
+    _Row("Pendulum-v1", "continuous", 1, (3,), 20_000, "dense costs, -1,600 to -150; SAC learns it within minutes"),
+    _Row("MountainCarContinuous-v0", "continuous", 1, (2,), 30_000, "deceptive: costs of acting before one reward of 100"),
+    _Row("InvertedDoublePendulum-v5", "continuous", 1, (9,), 30_000, "dense; returns from 50 to 9,000", MUJOCO),
+    _Row("Reacher-v5", "continuous", 2, (10,), 30_000, "fifty steps, a new target each, small negative costs", MUJOCO),
 )
 
 
@@ -69,7 +67,12 @@ def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[s
         from hyperprompt.envs.envpool import EnvPoolVecEnv
 
         try:
-            return EnvPoolVecEnv(name, n_envs, seed)
+            env = EnvPoolVecEnv(name, n_envs, seed)
+            if not name.startswith("MiniGrid-"):
+                return env
+            from hyperprompt.envs.minigrid import MiniGridVector
+
+            return MiniGridVector(env)
         except HyperPromptError as error:
             if backend == "envpool" or not gymnasium_has_it:
                 raise
@@ -97,7 +100,7 @@ def exists(name: str, options: Mapping[str, Any]) -> None:
 
 def list_envs() -> list[EnvInfo]:
     """The curated tasks, with the backend that `make` would take in this installation."""
-    return [info(r.name, "plain", _backend(r), r.action, r.action_size, r.observation, r.shape) for r in CURATED]
+    return [_info(row) for row in CURATED]
 
 
 def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
@@ -113,6 +116,13 @@ def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
         return describe_spaces(name, "plain", backend, env.observation_space, env.action_space)
     finally:
         env.close()
+
+
+def _info(row: _Row) -> EnvInfo:
+    backend = _backend(row)
+    install = "" if backend else f"pip install 'hyperprompt[{EXTRA}]'"
+    kind, size = row.action, row.action_size
+    return info(row.name, "plain", backend, kind, size, "vector", row.shape, row.steps, install, row.algorithm)
 
 
 def _backend(row: _Row) -> str:

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 
-from hyperprompt.agents.build import N_ENVS, build, resolved_arguments
 from hyperprompt.callback import HyperPromptCallback, Report
 from hyperprompt.config import RunConfig, parse
-from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import InvalidValue, MissingDependency, RunFolderError
-from hyperprompt.meta.run import check_names
+from hyperprompt.pipeline.evaluate import write_evaluation
+from hyperprompt.pipeline.resolve import agent, resolve
 from hyperprompt.runs import RunFolder
 
 Listener = Callable[[Report], None]
@@ -59,20 +58,6 @@ def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
     return result if result is not None else _learn(config, out, listener)
 
 
-def resolve(config: RunConfig) -> RunConfig:
-    """The configuration with every default filled in; what can be refused without building anything is refused here.
-
-    Raises:
-        UnknownName, InvalidValue: the first thing found wrong.
-    """
-    envs.exists(config.env)
-    registry.check_algorithm(config.controller, config.algorithm)
-    controller = registry.create(config.controller, seed=config.seed, options=config.llm)
-    check_names(config.algorithm, config.tune, config.bounds, getattr(controller, "requires", ()))
-    agent = resolved_arguments(config.algorithm, config.library, config.agent)
-    return config.model_copy(update={"agent": agent, "n_envs": config.n_envs or N_ENVS[config.algorithm]})
-
-
 def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str, Any]:
     """Train `out` to its end, from its newest checkpoint if it has one."""
     torch.set_num_threads(1)  # one thread a run: more slow small networks down and starve runs side by side
@@ -90,15 +75,17 @@ def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str,
         listener=listener,
         env=config.env,
     )
-    env = envs.make(config.env, config.n_envs or N_ENVS[config.algorithm], config.seed)
+    model = agent(config, str(out / "tensorboard") if config.tensorboard else None)
+    assert config.steps is not None
+    assert model.env is not None
     try:
-        tensorboard = str(out / "tensorboard") if config.tensorboard else None
-        model = build(config.algorithm, config.library, env, config.seed, config.agent, tensorboard)
         model.learn(config.steps, callback=callback)
     finally:
-        env.close()
+        model.env.close()
         if callback.recorder:
             callback.recorder.close()
+    if envs.unseen(config.env):
+        write_evaluation(out, model, config)
     _write_report(out)
     result = RunFolder.open(out, readonly=True).result()
     assert result is not None
@@ -115,8 +102,8 @@ def _write_report(folder: Path) -> None:
 
 
 def default_folder(config: RunConfig) -> Path:
-    """runs/<env>-<algo>-<controller>-s<seed>, without separators in the names."""
-    parts = (config.env, config.algo, config.controller, f"s{config.seed}")
+    """runs/<env>-<algo>-<controller>-s<seed> of a resolved configuration, without separators in the names."""
+    parts = (config.env, str(config.algo), config.controller, f"s{config.seed}")
     return Path("runs") / "-".join(part.replace("/", "_").replace(":", "_") for part in parts)
 
 

@@ -41,6 +41,13 @@ class NetHackEncoder(BaseFeaturesExtractor):
     Raises InvalidValue for a space without these three, MissingDependency without NLE.
     """
 
+    looks: Tensor
+    kind: Tensor
+    crop_rows: Tensor
+    crop_columns: Tensor
+    row_bin: Tensor
+    column_bin: Tensor
+
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 256) -> None:
         shapes = {"glyphs": (HEIGHT, WIDTH), "blstats": (STATS,), "message": (256,)}
         parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {}

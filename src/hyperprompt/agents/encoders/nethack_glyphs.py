@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from hyperprompt.errors import MissingDependency
 
@@ -56,7 +57,7 @@ def appearances() -> tuple[int, ...]:
     return tuple(number[look] for look in looks)
 
 
-def _nle():  # type: ignore[no-untyped-def]
+def _nle() -> Any:
     try:
         from nle import nethack
     except ImportError as error:

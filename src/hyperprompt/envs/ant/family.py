@@ -18,8 +18,8 @@ STEPS = 150_000
 """T: where SAC with the preset `short` earns clearly more than standing still; docs/ant.md has the curves."""
 DEFAULT, CUSTOM, STANDARD = "ant/default", "ant/custom", "Ant-v5"
 NAMES = (DEFAULT, CUSTOM, *(f"ant/{split}-<k>" for split in SPLITS))
-EXTRA = "envs"
-INSTALL = "pip install mujoco"
+EXTRA = "ant"
+INSTALL = "pip install 'hyperprompt[ant]'"
 
 
 def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
@@ -60,7 +60,7 @@ def morphology(name: str, options: Mapping[str, Any] | None = None) -> Morpholog
     # Nine digits are enough bodies; one spelling for each, so that a name is an identity.
     match = re.fullmatch(rf"ant/({'|'.join(SPLITS)})-(0|[1-9][0-9]{{0,8}})", name, re.ASCII)
     if match is None:
-        raise UnknownName("ant", name, NAMES)
+        raise UnknownName("ant task", name, NAMES)
     return sample(match[1], int(match[2]))
 
 
@@ -73,13 +73,12 @@ def list_envs() -> list[EnvInfo]:
 def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
     """Spaces, backend, algorithm and budget, from the body alone."""
     body = morphology(name, options)
-    backend, install = ("mujoco", "") if _mujoco_installed() else ("", INSTALL)
+    backend = "mujoco" if _mujoco_installed() else ""
     if name == DEFAULT:
-        from hyperprompt.envs.make import describe as describe_any
-
-        standard = describe_any(STANDARD)
-        backend, install = standard.backend, standard.install
-    return info(name, "ant", backend, "continuous", body.action_size, "vector", (body.observation_size,), STEPS, install)
+        backend = "envpool" if find_spec("envpool") is not None else backend and "gymnasium"
+    install = "" if backend else INSTALL
+    shape = (body.observation_size,)
+    return info(name, "ant", backend, "continuous", body.action_size, "vector", shape, STEPS, install, "sbx-sac")
 
 
 def _mujoco_installed() -> bool:

@@ -73,7 +73,7 @@ class AntVecEnv(VecEnv):
         )
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Takes effect at the next `reset`, once, like every `VecEnv` of SB3. None draws a seed. Returns one per environment."""
+        """Takes effect at the next `reset`, once, like every `VecEnv` of SB3. None draws one. Returns all seeds."""
         self._wanted_seed = draw() if seed is None else seed
         return list(spread(self._wanted_seed, self.num_envs))
 

@@ -3,7 +3,7 @@
 Options:
     character: role-race-alignment-gender such as "mon-hum-neu-mal" or "val-dwa-law-fem", or "@" for a random one in each
         episode. By default NLE's own: "mon-hum-neu-mal", and "@" in the challenge.
-    max_episode_steps: after so many steps an episode is truncated. By default NLE's own: 5,000, and a million in the challenge.
+    max_episode_steps: after so many steps an episode is truncated. NLE's own: 5,000, and a million in the challenge.
 
 Nothing here imports NLE before an environment is made.
 """
@@ -28,7 +28,7 @@ _OPTIONS = ("character", "max_episode_steps")
 
 
 def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
-    """See `hyperprompt.envs.make.make`. Raises MissingDependency without NLE, InvalidValue for EnvPool, which has no NetHack."""
+    """See `hyperprompt.envs.make.make`. Raises MissingDependency without NLE, InvalidValue for EnvPool, which lacks it."""
     task, character, limit = _resolve(name, options)
     if backend == "envpool":
         raise InvalidValue(f"EnvPool has no {name!r}; leave out backend='envpool'")

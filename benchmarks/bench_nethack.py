@@ -1,0 +1,144 @@
+"""NetHack: what a training step costs and where it goes, ours against stock SB3, and peak memory.
+
+All arms run PPO with the settings of the preset `short`, the same encoder and one torch thread; the stock ones take SB3's
+own `make_vec_env` on NLE's environments, asked for no more observations than the encoder reads. They run in turn, and
+medians are compared: absolute numbers wander with the machine's load, ratios of neighbouring runs much less.
+
+    python -m benchmarks.bench_nethack [repeats]
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+TASK = "nethack/score"
+BARS = {32: 1.0, 64: 2.0}
+"""Environments -> the least ratio (ours / stock with DummyVecEnv) that is asked for."""
+UPDATES = 2
+
+
+def run(repeats: int = 3) -> dict[str, Any]:
+    """Environment steps per second of every arm, their medians, and the shares of ours. Needs the extra `nethack`."""
+    import torch
+
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {"task": TASK, "repeats": repeats, "settings": {}}
+    arms: dict[str, Callable[[int, int], Any]] = {"ours": _ours, "dummy": _dummy, "subproc": _subproc}
+    for n_envs, bar in BARS.items():
+        runs: dict[str, list[float]] = {arm: [] for arm in arms}
+        shares: list[dict[str, float]] = []
+        for seed in range(repeats):
+            for arm, make_env in arms.items():
+                speed, parts = _train(make_env, n_envs, seed)
+                runs[arm].append(speed)
+                if arm == "ours":
+                    shares.append(parts)
+                    # The first run of this process, before the stock arms add to it.
+                    results.setdefault("peak_gib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        medians = {arm: statistics.median(speeds) for arm, speeds in runs.items()}
+        results["settings"][n_envs] = {
+            "median": medians,
+            "ratio": medians["ours"] / medians["dummy"],
+            "bar": bar,
+            "shares": {part: statistics.median(s[part] for s in shares) for part in shares[0]},
+            "runs": runs,
+        }
+    return results
+
+
+def _ours(n_envs: int, seed: int) -> Any:
+    from hyperprompt.envs.make import make
+
+    return make(TASK, n_envs, seed)
+
+
+def _dummy(n_envs: int, seed: int) -> Any:
+    return _stock(n_envs, seed)
+
+
+def _subproc(n_envs: int, seed: int) -> Any:
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    # Forked, so that 64 workers share the memory of the libraries.
+    return _stock(n_envs, seed, vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": "fork"})
+
+
+def _stock(n_envs: int, seed: int, **more: Any) -> Any:
+    import nle  # noqa: F401  (registers its environments)
+    from stable_baselines3.common.env_util import make_vec_env
+
+    keys = {"observation_keys": ("glyphs", "blstats", "message")}
+    return make_vec_env("NetHackScore-v0", n_envs, seed=seed, env_kwargs=keys, **more)
+
+
+def _train(make_env: Callable[[int, int], Any], n_envs: int, seed: int) -> tuple[float, dict[str, float]]:
+    """Environment steps per second after a warm-up of one update, and microseconds per step by part."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from hyperprompt.agents.encoders.nethack import NetHackEncoder
+
+    torch.manual_seed(seed)
+    games = make_env(n_envs, seed)
+    model = PPO(
+        "MultiInputPolicy",
+        VecNormalize(games, norm_obs=False, gamma=0.999),
+        n_steps=128,
+        batch_size=512,
+        n_epochs=3,
+        learning_rate=5e-4,
+        gamma=0.999,
+        ent_coef=0.01,
+        seed=seed,
+        device="cpu",
+        policy_kwargs={"features_extractor_class": NetHackEncoder},
+    )
+    spent = {"stepping": 0.0, "learning": 0.0}
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args)
+            spent[part] += time.perf_counter() - start
+            return result
+
+        return call
+
+    games.step_async = timed("stepping", games.step_async)
+    games.step_wait = timed("stepping", games.step_wait)
+    model.train = timed("learning", model.train)  # type: ignore[method-assign]
+    rollout = n_envs * model.n_steps
+    model.learn(rollout)
+    spent.update(stepping=0.0, learning=0.0)
+    start = time.perf_counter()
+    model.learn(rollout * UPDATES, reset_num_timesteps=False)
+    seconds = time.perf_counter() - start
+    games.close()
+    steps = rollout * UPDATES
+    spent["inference and buffer"] = seconds - sum(spent.values())
+    return steps / seconds, {part: 1e6 * value / steps for part, value in spent.items()}
+
+
+def main() -> None:
+    results = run(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    print(f"SB3 PPO on {TASK}, environment steps/s, median of {results['repeats']}, one torch thread")
+    for n_envs, row in results["settings"].items():
+        verdict = "met" if row["ratio"] >= row["bar"] else "MISSED"
+        print(
+            f"{n_envs} environments: "
+            + "  ".join(f"{arm} {speed:.0f}" for arm, speed in row["median"].items())
+            + f"  ratio to dummy {row['ratio']:.2f}  bar {row['bar']:.1f} {verdict}"
+        )
+        print("    ours, microseconds a step: " + ", ".join(f"{part} {us:.0f}" for part, us in row["shares"].items()))
+        print("    " + "  ".join(f"{arm} {', '.join(f'{v:.0f}' for v in runs)}" for arm, runs in row["runs"].items()))
+    print(f"peak memory of this process after PPO with {min(BARS)} environments: {results['peak_gib']:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The fixed scale of every listed task: what random actions return, and what static defaults reach at T.
+
+Rewards of the meta-MDP and scores of comparisons are measured in it: random = 0, static at T = 1. The runs use seeds that
+serve nothing else. One finished run is one file, so that an interrupted computation goes on where it stopped, and their
+learning curves are the evidence that a task can be learned here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from hyperprompt.durable import atomic_write, to_json
+from hyperprompt.envs import make as envs
+from hyperprompt.errors import HyperPromptError
+from hyperprompt.evaluation.rollout import random_returns
+from hyperprompt.runs import RunFolder
+
+SEEDS = (9001, 9002, 9003)
+RANDOM_EPISODES = 64
+SHARED = ("preset", "algo", "steps")
+
+
+def measure(tasks: Sequence[str], seeds: Iterable[int], jobs: int, curves: Path, runs: Path) -> list[str]:
+    """Train every task under every seed that `curves` holds no file of, `jobs` at a time; returns the failures.
+
+    A run that fails is reported and the rest goes on.
+    """
+    todo = [(task, seed) for seed in seeds for task in tasks if not _file(curves, task, seed).exists()]
+    with ThreadPoolExecutor(jobs) as pool:
+        return [message for message in pool.map(lambda item: _one(item[0], item[1], curves, runs), todo) if message]
+
+
+def _one(task: str, seed: int, curves: Path, runs: Path) -> str:
+    folder = runs / f"{_stem(task)}-s{seed}"
+    arguments = ["train", task, "--controller", "static", "--seed", str(seed), "--quiet", "--out", str(folder)]
+    if (folder / "config.yaml").exists():
+        arguments = ["train", "--resume", "--quiet", "--out", str(folder)]
+    done = subprocess.run([sys.executable, "-m", "hyperprompt", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        return f"{task} seed {seed}: {done.stderr.strip()[-500:]}"
+    run = RunFolder.open(folder, readonly=True)
+    progress, result = run.progress(), run.result()
+    record: dict[str, Any] = {
+        "task": task,
+        "seed": seed,
+        "result": result,
+        "curve": {key: progress[key] for key in ("step", "return_mean", "episodes")},
+        "config": run.config,
+        "versions": run.versions,
+    }
+    evaluation = folder / "evaluation.json"
+    if evaluation.exists():
+        record["evaluation"] = json.loads(evaluation.read_text())
+    curves.mkdir(parents=True, exist_ok=True)
+    atomic_write(_file(curves, task, seed), to_json(record) + "\n")
+    print(f"{task} seed {seed}: {done.stdout.strip()}", flush=True)
+    return ""
+
+
+def table(tasks: Sequence[str], curves: Path) -> dict[str, Any]:
+    """Task -> its constants, from the runs in `curves`; a task without a finished run is left out.
+
+    Raises:
+        HyperPromptError: the runs of a task differ in preset, algorithm or budget; names the task.
+    """
+    result: dict[str, Any] = {}
+    for task in tasks:
+        records = [json.loads(path.read_text()) for path in sorted(curves.glob(f"{_stem(task)}-s*.json"))]
+        if not records:
+            continue
+        shared = {tuple(record["config"][key] for key in SHARED) for record in records}
+        if len(shared) != 1:
+            raise HyperPromptError(f"the runs of {task} in {curves} differ in {', '.join(SHARED)}: {sorted(shared)}")
+        finals = [record["result"]["final_return"] for record in records]
+        env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **records[0]["config"]["env_options"])
+        try:
+            returns = random_returns(env, SEEDS[0])
+        finally:
+            env.close()
+        result[task] = {
+            "random": float(returns.mean()),
+            "random_std": float(returns.std(ddof=1)),
+            "static": float(np.mean(finals)),
+            "static_seeds": finals,
+            "seeds": [record["seed"] for record in records],
+            **dict(zip(SHARED, shared.pop(), strict=True)),
+        }
+    return result
+
+
+def write_table(tasks: Sequence[str], curves: Path, out: Path) -> None:
+    """`table` as YAML, one task a block, with the command that made it."""
+    text = yaml.safe_dump(table(tasks, curves), sort_keys=False)
+    atomic_write(out, f"# Made by: hyperprompt constants (runs: {curves})\n{text}")
+
+
+def _stem(task: str) -> str:
+    return task.replace("/", "_")
+
+
+def _file(curves: Path, task: str, seed: int) -> Path:
+    return curves / f"{_stem(task)}-s{seed}.json"
