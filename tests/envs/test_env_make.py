@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,15 +32,17 @@ def test_the_listing_says_what_the_environments_are(info: EnvInfo) -> None:
         env = envs.make(info.name, 1, 0)
     except MissingDependency as error:
         pytest.skip(str(error))
-    assert describe_spaces(info.name, info.family, info.backend, env.observation_space, env.action_space) == info
+    seen = describe_spaces(info.name, info.family, info.backend, env.observation_space, env.action_space, info.steps)
+    assert replace(seen, algorithm=info.algorithm) == info
     assert envs.describe(info.name) == info
+    assert info.algorithm.removeprefix("sbx-") in ("ppo", seen.algorithm), "SAC cannot act in discrete spaces"
     env.close()
 
 
 def test_listing_without_envpool(no_envpool: None) -> None:
     backends = {info.name: info.backend for info in envs.list_envs()}
     assert backends["CartPole-v1"] == "gymnasium"
-    assert backends["Breakout-v5"] == ""
+    assert backends["Catch-v0"] == ""
 
 
 def test_names_are_checked_without_torch() -> None:
@@ -57,9 +60,7 @@ def test_names_are_checked_without_torch() -> None:
     assert "Did you mean 'CartPole-v1'?" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "name", ["CartPole", "CartPole-v99", "procgen/no-such", "", "no:such-v0", "LunarLanderr-v3", "a b", "/"]
-)
+@pytest.mark.parametrize("name", ["CartPole", "CartPole-v99", "no/such", "", "no:such-v0", "LunarLanderr-v3", "a b", "/"])
 def test_unknown_names(name: str) -> None:
     for function in (envs.exists, envs.describe, lambda n: envs.make(n, 1, 0)):
         with pytest.raises(UnknownName, match="CartPole-v1") as caught:
@@ -88,8 +89,8 @@ def test_without_envpool_gymnasium_takes_over(no_envpool: None) -> None:
     assert env.reset().shape == (2, 4)
     with pytest.raises(MissingDependency, match=r"hyperprompt\[envs\]"):
         envs.make("CartPole-v1", 2, 0, "envpool")
-    with pytest.raises(MissingDependency, match="Breakout-v5"):
-        envs.make("Breakout-v5", 2, 0)
+    with pytest.raises(MissingDependency, match="Catch-v0"):
+        envs.make("Catch-v0", 2, 0)
 
 
 def test_a_missing_physics_engine_names_the_extra(no_envpool: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,12 +134,45 @@ def test_ids_that_only_gymnasium_has() -> None:
 
 def test_families_are_told_by_their_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    toy = SimpleNamespace(make=lambda *a: calls.append(a), exists=lambda name: None, list_envs=list, describe=None)
+    toy = SimpleNamespace(make=lambda *a: calls.append(a), exists=lambda name, options: None, list_envs=list, describe=None)
     monkeypatch.setitem(sys.modules, "a_toy_family", toy)  # type: ignore[arg-type]
     monkeypatch.setitem(envs.FAMILIES, "toy", "a_toy_family")
     assert (envs.family("toy/x"), envs.family("ALE/Pong-v5"), envs.family("CartPole-v1")) == ("toy", "plain", "plain")
-    envs.make("toy/x", 2, 4)
-    assert calls == [("toy/x", 2, 4, "auto")]
+    envs.make("toy/x", 2, 4, size=3)
+    assert calls == [("toy/x", 2, 4, "auto", {"size": 3})]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("procgen/bigfihs", {}, UnknownName, "Did you mean 'procgen/bigfish'"),
+        ("procgen/bigfish", {"levels": [200, 0]}, InvalidValue, "0 <= first < end"),
+        ("procgen/bigfish", {"levels": "tset"}, InvalidValue, "'train', 'test'"),
+        ("procgen/bigfish", {"mode": "medium"}, InvalidValue, "easy, hard"),
+        ("procgen/bigfish", {"level": 3}, UnknownName, "Did you mean 'levels'"),
+        ("nethack/scor", {}, UnknownName, "Did you mean 'nethack/score'"),
+        ("nethack/score", {"character": "val-dwa-law-mal"}, InvalidValue, "valid: "),
+        ("nethack/score", {"max_episode_steps": 0}, InvalidValue, "at least 1"),
+        ("ant/trian-3", {}, UnknownName, "ant/train-<k>"),
+        ("ant/train--1", {}, UnknownName, "ant/train-<k>"),
+        ("ant/custom", {"legs": 0}, InvalidValue, "legs"),
+        ("ant/custom", {"legz": 4}, UnknownName, "Did you mean 'legs'"),
+        ("ant/default", {"legs": 4}, UnknownName, "ant/custom"),
+        ("CartPole-v1", {"legs": 4}, UnknownName, "option of CartPole-v1"),
+    ],
+)
+def test_impossible_tasks_are_refused_before_anything_is_built(
+    name: str, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    for function in (envs.exists, envs.describe, lambda n, **o: envs.make(n, 1, 0, **o)):
+        with pytest.raises(error, match=message):
+            function(name, **options)
+
+
+def test_only_procgen_keeps_levels_apart() -> None:
+    assert envs.unseen("procgen/coinrun") == {"levels": "test"}
+    assert not envs.unseen("nethack/score")
+    assert not envs.unseen("CartPole-v1")
 
 
 def test_spread_seeds() -> None:

@@ -105,9 +105,9 @@ def list_envs() -> list[EnvInfo]:
 
 def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
     """From the table, or from a single environment built for the purpose."""
+    exists(name, options)
     if name in _curated():
         return next(entry for entry in list_envs() if entry.name == name)
-    exists(name, options)
     env = make(name, 1, 0, "auto", options)
     from hyperprompt.envs.gymnasium import GymnasiumVecEnv
 
