@@ -43,6 +43,8 @@ class RunConfig(BaseModel):
     agent: dict[str, Any] = {}
     llm: dict[str, Any] = {}
     checkpoints: bool = True
+    evaluate: int = Field(default=64, ge=0, le=4096)
+    """Evaluation episodes of each kind at the end, where the task has an unseen part (Procgen); 0 for none."""
     tensorboard: bool = False
 
     @field_validator("bounds")

@@ -80,12 +80,12 @@ def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str,
     assert model.env is not None
     try:
         model.learn(config.steps, callback=callback)
+        if config.evaluate and envs.unseen(config.env):
+            write_evaluation(out, model, config, config.evaluate)
     finally:
         model.env.close()
         if callback.recorder:
             callback.recorder.close()
-    if envs.unseen(config.env):
-        write_evaluation(out, model, config)
     _write_report(out)
     result = RunFolder.open(out, readonly=True).result()
     assert result is not None
