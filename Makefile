@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Small networks train many times slower on several threads; the language model takes all cores for its own passes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-all bench lint clean
+.PHONY: help setup demo test test-all bench bench-envs lint clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,6 +36,9 @@ test-all: setup lint  ## every test, the slow ones too
 
 bench: setup  ## measurements, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+bench-envs: setup  ## the suites' training speed, against stock Stable-Baselines3 where it can run
+	$(BIN)/python -m benchmarks training nethack ant procgen
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -12,9 +12,10 @@ from __future__ import annotations
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+from benchmarks.measure import speed
 
 TASK = "nethack/score"
 BARS = {32: 1.0, 64: 2.0}
@@ -88,41 +89,21 @@ def _train(make_env: Callable[[int, int], Any], n_envs: int, seed: int) -> tuple
     games = make_env(n_envs, seed)
     model = PPO(
         "MultiInputPolicy",
-        VecNormalize(games, norm_obs=False, gamma=0.999),
+        VecNormalize(games, norm_obs=False, gamma=0.995),
         n_steps=128,
         batch_size=512,
         n_epochs=3,
         learning_rate=5e-4,
-        gamma=0.999,
+        gamma=0.995,
         ent_coef=0.01,
         seed=seed,
         device="cpu",
         policy_kwargs={"features_extractor_class": NetHackEncoder},
     )
-    spent = {"stepping": 0.0, "learning": 0.0}
-
-    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*args)
-            spent[part] += time.perf_counter() - start
-            return result
-
-        return call
-
-    games.step_async = timed("stepping", games.step_async)
-    games.step_wait = timed("stepping", games.step_wait)
-    model.train = timed("learning", model.train)  # type: ignore[method-assign]
-    rollout = n_envs * model.n_steps
-    model.learn(rollout)
-    spent.update(stepping=0.0, learning=0.0)
-    start = time.perf_counter()
-    model.learn(rollout * UPDATES, reset_num_timesteps=False)
-    seconds = time.perf_counter() - start
-    games.close()
-    steps = rollout * UPDATES
-    spent["inference and buffer"] = seconds - sum(spent.values())
-    return steps / seconds, {part: 1e6 * value / steps for part, value in spent.items()}
+    try:
+        return speed(model, games, UPDATES * n_envs * model.n_steps)
+    finally:
+        games.close()
 
 
 def main() -> None:
