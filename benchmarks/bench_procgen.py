@@ -18,9 +18,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "batch 2048": {"agent": {"batch_size": 2048}},
     "16 environments": {"n_envs": 16, "agent": {"n_steps": 128}},
     "channels last": {"channels_last": True},
-    "impala": {"encoder": "impala"},
 }
-UPDATES = 2
+UPDATES = 1
 
 
 def run() -> dict[str, Any]:
