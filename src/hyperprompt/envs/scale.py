@@ -1,0 +1,47 @@
+"""The fixed scale of a task: the random policy's return is 0, what static defaults end with at T is 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from hyperprompt.errors import InvalidValue, UnknownName
+
+
+@dataclass(frozen=True)
+class TaskScale:
+    """Two returns measured once, under seeds that serve nothing else (`hyperprompt constants`)."""
+
+    random: float
+    static: float
+
+    def score(self, value: float) -> float:
+        """(R - R_random) / (R_static - R_random), never by a run's own range: that can be farmed by oscillating."""
+        return (value - self.random) / (self.static - self.random)
+
+
+def task_scale(task: str) -> TaskScale:
+    """The scale of a listed task.
+
+    Raises:
+        UnknownName: it has not been measured; lists the tasks that have.
+        InvalidValue: static defaults end no better than random actions there, so that it has no unit.
+    """
+    table = _table()
+    if task not in table:
+        raise UnknownName("task with a measured scale", task, table)
+    scale = TaskScale(table[task]["random"], table[task]["static"])
+    if scale.static <= scale.random:
+        raise InvalidValue(
+            f"{task} has no scale: static defaults end at {scale.static:.3g}, random actions at {scale.random:.3g}"
+        )
+    return scale
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return dict(yaml.safe_load((files("hyperprompt.envs") / "constants.yaml").read_text()))
