@@ -137,7 +137,7 @@ def test_the_listing_says_what_the_environments_are() -> None:
     for info in list_envs():
         assert envs.describe(info.name) == info
         assert info.family == "ant"
-        assert info.algorithm == "sac"
+        assert info.algorithm == "sbx-sac"
         assert info.every * 24 <= info.steps
         env = envs.make(info.name, 1, 0)
         assert env.observation_space.shape == info.observation_shape

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 STEPS = 150_000
-"""T: where SAC with the preset `short` earns clearly more than standing still; docs/ant.md has the curves."""
+"""T: what a CPU core affords with the preset `short`. Not yet shown to be enough to earn more than standing still does."""
 DEFAULT, CUSTOM, STANDARD = "ant/default", "ant/custom", "Ant-v5"
 NAMES = (DEFAULT, CUSTOM, *(f"ant/{split}-<k>" for split in SPLITS))
 EXTRA = "ant"

@@ -1,4 +1,4 @@
-"""An ant as fourteen numbers, and the distribution that bodies are drawn from. Imports numpy only."""
+"""An ant as eleven fields, and the distribution that bodies are drawn from. Imports numpy only."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ TIME_LIMITS = {"bigfish": 6000, "bossfight": 4000, "plunder": 4000, "leaper": 50
 TIME_LIMIT = 1000
 """Of the games without a limit of their own; in steps."""
 STEPS = 200_000
-"""T: what a CPU affords, in which the default preset beats a random policy on most games. Published runs take 25M."""
+"""T: what a CPU affords; `constants.yaml` says on which games that is enough. Published runs take 25M."""
 OBSERVATION_SHAPE = (3, 64, 64)
 ACTIONS = 15
 
