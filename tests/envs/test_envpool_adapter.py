@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
+from hyperprompt.envs.envpool import EnvPoolVecEnv
 from hyperprompt.envs.make import make
 from hyperprompt.errors import HyperPromptError, InvalidValue
 
@@ -31,7 +32,7 @@ def test_impossible_bounds_are_repaired() -> None:
 
 
 def test_dict_observations() -> None:
-    env = make("MiniGrid-Empty-5x5-v0", 4, 0, "envpool")
+    env = EnvPoolVecEnv("MiniGrid-Empty-5x5-v0", 4, 0)
     first = env.reset()
     assert {key: part.shape[0] for key, part in first.items()} == dict.fromkeys(("direction", "image", "mission"), 4)
     for _ in range(200):
