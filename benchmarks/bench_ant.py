@@ -19,7 +19,7 @@ PPO = {16: {"n_steps": 128, "batch_size": 64}, 64: {"n_steps": 32, "batch_size":
 
 
 def run() -> dict[str, float]:
-    """Environment steps per second of every arm, and bytes of a full replay buffer of a million transitions."""
+    """Environment steps per second of every arm."""
     import sbx
     import stable_baselines3 as sb3
     import torch

@@ -83,22 +83,19 @@ def _train(make_env: Callable[[int, int], Any], n_envs: int, seed: int) -> tuple
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import VecNormalize
 
+    from hyperprompt.agents import presets
     from hyperprompt.agents.encoders.nethack import NetHackEncoder
 
+    _, preset = presets.find("nethack", TASK, "ppo", "short")
     torch.manual_seed(seed)
     games = make_env(n_envs, seed)
     model = PPO(
         "MultiInputPolicy",
-        VecNormalize(games, norm_obs=False, gamma=0.995),
-        n_steps=128,
-        batch_size=512,
-        n_epochs=3,
-        learning_rate=5e-4,
-        gamma=0.995,
-        ent_coef=0.01,
+        VecNormalize(games, norm_obs=False, gamma=preset.agent["gamma"]),
         seed=seed,
         device="cpu",
         policy_kwargs={"features_extractor_class": NetHackEncoder},
+        **preset.agent,
     )
     try:
         return speed(model, games, UPDATES * n_envs * model.n_steps)

@@ -4,17 +4,18 @@ Both arms run in this process with the same PPO settings and one torch thread, i
 compared: absolute numbers wander with the machine's load, ratios of neighbouring runs much less. A run is timed after a
 warm-up of one rollout and update.
 
-    python benchmarks/bench_training.py [repeats]
+    python -m benchmarks.bench_training [repeats]
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from benchmarks.measure import speed
 
 ENV = "LunarLander-v3"
 
@@ -86,13 +87,10 @@ def _steps_per_second(make_env: Callable[[int, int], Any], setting: Setting, see
         seed=seed,
         device="cpu",
     )
-    rollout = setting.n_envs * setting.n_steps
-    model.learn(rollout)
-    start = time.perf_counter()
-    model.learn(rollout * setting.updates, reset_num_timesteps=False)
-    seconds = time.perf_counter() - start
-    env.close()
-    return rollout * setting.updates / seconds
+    try:
+        return speed(model, env, setting.updates * setting.n_envs * setting.n_steps)[0]
+    finally:
+        env.close()
 
 
 def main() -> None:

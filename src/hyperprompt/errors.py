@@ -24,11 +24,16 @@ class UnknownName(HyperPromptError, LookupError):
         super().__init__(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names) or '(none)'}.")
 
 
+def install_command(extra: str) -> str:
+    """What a user runs to get an extra."""
+    return f"pip install 'hyperprompt[{extra}]'"
+
+
 class MissingDependency(HyperPromptError, ImportError):
     """An optional package is not installed. The message names the extra that brings it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an extra that is not installed: pip install 'hyperprompt[{extra}]'")
+        super().__init__(f"{what} needs an extra that is not installed: {install_command(extra)}")
 
 
 class RunFolderError(HyperPromptError, OSError):

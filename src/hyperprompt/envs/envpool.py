@@ -5,23 +5,18 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from gymnasium import Space, spaces
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from hyperprompt.envs.opaque import OpaqueVecEnv
 from hyperprompt.envs.seeding import draw, spread
-from hyperprompt.errors import HyperPromptError, InvalidValue, MissingDependency
+from hyperprompt.errors import InvalidValue, MissingDependency
 
 
-class NoSubEnvironment(HyperPromptError, AttributeError):
-    """EnvPool's environments live in C++: there is no Python object whose attribute could be read, set or called."""
-
-
-class EnvPoolVecEnv(VecEnv):
+class EnvPoolVecEnv(OpaqueVecEnv):
     """`n_envs` environments of the EnvPool task `name`, stepped in one call.
 
     Observations are (n_envs, *shape) arrays, or a dict of them; floating ones, and rewards, are float32. What SB3 expects
@@ -105,31 +100,8 @@ class EnvPoolVecEnv(VecEnv):
     def close(self) -> None:
         self._pool.close()
 
-    def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
-        """True for `Monitor` only: the infos carry what it would add, and SB3's `evaluate_policy` asks for it by name."""
-        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        if attr_name != "render_mode":
-            self._refuse(f"read the attribute {attr_name!r}")
-        return [None for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        self._refuse(f"set the attribute {attr_name!r}")
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
-    ) -> list[Any]:
-        self._refuse(f"call the method {method_name!r}")
-
-    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
-        if options:
-            self._refuse(f"pass the reset options {options!r}")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise NoSubEnvironment(
-            f"cannot {what} of {self._name!r}: EnvPool has no Python environments; take backend='gymnasium'"
-        )
+    def _opaque(self) -> tuple[str, str]:
+        return repr(self._name), "EnvPool has no Python environments; take backend='gymnasium'"
 
 
 def _build(name: str, seeds: list[int], options: dict[str, Any]) -> Any:

@@ -29,7 +29,9 @@ FAMILIES: dict[str, str] = {
 class Family(Protocol):
     """What the module of a family offers. Names arrive whole, prefix included; `options` are the family's own."""
 
-    def make(self, name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv: ...
+    def make(self, name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
+        """See `make` below, which has asked `exists` before."""
+        ...
 
     def exists(self, name: str, options: Mapping[str, Any]) -> None:
         """Raises UnknownName or InvalidValue. Must be cheap: no torch, no environment built."""

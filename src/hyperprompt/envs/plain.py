@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperprompt.envs.catalogue import Algorithm, Backend, EnvInfo, describe_spaces, info
-from hyperprompt.errors import HyperPromptError, MissingDependency, UnknownName
+from hyperprompt.errors import HyperPromptError, MissingDependency, UnknownName, install_command
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -120,7 +120,7 @@ def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
 
 def _info(row: _Row) -> EnvInfo:
     backend = _backend(row)
-    install = "" if backend else f"pip install 'hyperprompt[{EXTRA}]'"
+    install = "" if backend else install_command(EXTRA)
     kind, size = row.action, row.action_size
     return info(row.name, "plain", backend, kind, size, "vector", row.shape, row.steps, install, row.algorithm)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,34 +22,30 @@ def episode_returns(
     streams are left as they were.
     """
     normaliser = model.get_vec_normalize_env()
+
+    def act(observations: Any) -> np.ndarray[Any, Any]:
+        seen = observations if normaliser is None else normaliser.normalize_obs(observations)
+        return model.predict(seen, deterministic=deterministic)[0]
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        env.seed(seed)
-        observations: Any = env.reset()
-        returns = np.zeros(env.num_envs)
-        running = np.ones(env.num_envs, dtype=bool)
-        for _ in range(max_steps):
-            if normaliser is not None:
-                observations = normaliser.normalize_obs(observations)
-            actions, _ = model.predict(observations, deterministic=deterministic)
-            observations, rewards, dones, _ = env.step(actions)
-            returns += np.where(running, rewards, 0.0)
-            running &= ~dones
-            if not running.any():
-                break
-    return returns
+        return _first_episodes(env, act, seed, max_steps)
 
 
 def random_returns(env: VecEnv, seed: int = 0, max_steps: int = 100_000) -> NDArray[np.float64]:
     """The same for uniformly random actions: (num_envs,)."""
-    env.seed(seed)
     env.action_space.seed(seed)
-    env.reset()
+    sample = env.action_space.sample
+    return _first_episodes(env, lambda _: np.stack([sample() for _ in range(env.num_envs)]), seed, max_steps)
+
+
+def _first_episodes(env: VecEnv, act: Callable[[Any], np.ndarray[Any, Any]], seed: int, max_steps: int) -> NDArray[np.float64]:
+    env.seed(seed)
+    observations: Any = env.reset()
     returns = np.zeros(env.num_envs)
     running = np.ones(env.num_envs, dtype=bool)
     for _ in range(max_steps):
-        actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
-        _, rewards, dones, _ = env.step(actions)
+        observations, rewards, dones, _ = env.step(act(observations))
         returns += np.where(running, rewards, 0.0)
         running &= ~dones
         if not running.any():

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from hyperprompt.envs.catalogue import Backend, EnvInfo, info
 from hyperprompt.envs.nethack.tasks import TASKS, Task, characters
-from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
+from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName, install_command
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-INSTALL = "pip install 'hyperprompt[nethack]'"
+EXTRA = "nethack"
 STEPS = 294_912
 """T: 24 decisions of 12,288 environment steps, each of three updates of the preset `short` (32 environments x 128 steps)."""
 _OPTIONS = ("character", "max_episode_steps")
@@ -33,7 +33,7 @@ def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[s
     if backend == "envpool":
         raise InvalidValue(f"EnvPool has no {name!r}; leave out backend='envpool'")
     if not _installed():
-        raise MissingDependency(f"the task {name!r}", "nethack")
+        raise MissingDependency(f"the task {name!r}", EXTRA)
     from hyperprompt.envs.nethack.vector import NetHackVecEnv
 
     return NetHackVecEnv(task, n_envs, seed, character, limit)
@@ -55,7 +55,7 @@ def describe(name: str, options: Mapping[str, Any]) -> EnvInfo:
 
 
 def _info(name: str, task: Task) -> EnvInfo:
-    backend, install = ("gymnasium", "") if _installed() else ("", INSTALL)
+    backend, install = ("gymnasium", "") if _installed() else ("", install_command(EXTRA))
     return info(name, "nethack", backend, "discrete", task.actions, "mixed", (), STEPS, install)
 
 

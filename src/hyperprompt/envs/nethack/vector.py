@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from nle.nethack import BLSTATS_SHAPE, DUNGEON_SHAPE, MAX_GLYPH, MESSAGE_SHAPE
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from hyperprompt.envs.envpool import NoSubEnvironment
 from hyperprompt.envs.nethack.game import Game
 from hyperprompt.envs.nethack.tasks import Task
+from hyperprompt.envs.opaque import OpaqueVecEnv
 from hyperprompt.envs.seeding import draw, spread
 from hyperprompt.errors import InvalidValue
 
@@ -41,7 +39,7 @@ def observation_space() -> spaces.Dict:
     )
 
 
-class NetHackVecEnv(VecEnv):
+class NetHackVecEnv(OpaqueVecEnv):
     """`n_envs` games of a task. A finished one is reset within the step that ends it; `infos` carry `terminal_observation`,
     `TimeLimit.truncated` and `episode`. Every episode follows from (seed, environment, number of the episode)."""
 
@@ -119,26 +117,5 @@ class NetHackVecEnv(VecEnv):
         for game in self._games:
             game.close()
 
-    def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
-        """True for `Monitor` only: the infos carry what it would add, and SB3's `evaluate_policy` asks for it by name."""
-        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        if attr_name != "render_mode":
-            self._refuse(f"read the attribute {attr_name!r}")
-        return [None for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        self._refuse(f"set the attribute {attr_name!r}")
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
-    ) -> list[Any]:
-        self._refuse(f"call the method {method_name!r}")
-
-    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
-        if options:
-            self._refuse(f"pass the reset options {options!r}")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise NoSubEnvironment(f"cannot {what} of {self._task.gymnasium_id}: these games are no Gymnasium environments")
+    def _opaque(self) -> tuple[str, str]:
+        return self._task.gymnasium_id, "these games are no Gymnasium environments"

@@ -51,9 +51,8 @@ ACTIONS = 15
 def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[str, Any]) -> VecEnv:
     """See `hyperprompt.envs.make.make`.
 
-    Raises UnknownName, InvalidValue, or MissingDependency (EnvPool or the Qt 5 libraries that it draws with).
+    Raises InvalidValue for a backend, MissingDependency (EnvPool or the Qt 5 libraries that it draws with).
     """
-    exists(name, options)
     if backend == "gymnasium":
         raise InvalidValue(f"{name!r} runs on EnvPool only: take backend 'auto' or 'envpool'")
     if find_spec("envpool") is None:
@@ -122,6 +121,6 @@ def _installation() -> tuple[str, str]:
     from hyperprompt.envs.procgen import qt
 
     if find_spec("envpool") is None:
-        return "", "pip install 'hyperprompt[procgen]'"
+        return "", qt.WHEEL
     remedy = qt.remedy()
     return ("", remedy) if remedy else ("envpool", "")

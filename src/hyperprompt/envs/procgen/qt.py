@@ -15,10 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from hyperprompt.errors import MissingDependency
+from hyperprompt.errors import MissingDependency, install_command
 
 CORE, GUI = "libQt5Core.so.5", "libQt5Gui.so.5"
-WHEEL = "pip install 'hyperprompt[procgen]'"
+WHEEL = install_command("procgen")
 SYSTEM = "apt-get install libqt5gui5"
 WHEEL_NEEDS = "apt-get install libgl1 libglib2.0-0"
 """What the wheel leaves to the system and a bare Debian lacks: libGL.so.1, libglib-2.0.so.0 and libgthread-2.0.so.0."""
