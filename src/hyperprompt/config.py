@@ -39,6 +39,8 @@ class RunConfig(BaseModel):
     tune: tuple[str, ...] | None = None
     bounds: dict[str, tuple[float, float]] = {}
     encoder: str | None = None
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Of the encoder's products; `auto` takes bfloat16 where the CPU has instructions for it."""
     normalize: Normalize | None = None
     agent: dict[str, Any] = {}
     llm: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -54,11 +54,12 @@ def build(
     seed: int,
     arguments: Mapping[str, Any],
     encoder: str | None = None,
+    precision: Literal["bfloat16", "float32"] = "float32",
     tensorboard_log: str | None = None,
 ) -> BaseAlgorithm:
     """A fresh model from `resolved_arguments`. Images get a convolutional policy, everything else a perceptron.
 
-    `encoder` names another feature extractor (`hyperprompt.agents.encoders`).
+    `encoder` names another feature extractor (`hyperprompt.agents.encoders`), computed in `precision`.
 
     Raises:
         InvalidValue: the algorithm refuses its arguments or the environment's spaces, or the encoder its observations.
@@ -69,13 +70,18 @@ def build(
     if encoder is not None:
         if library == "sbx":
             raise InvalidValue(f"encoder {encoder!r} is a PyTorch network: SBX's agents take none")
-        own = {"features_extractor_class": encoders.encoder(encoder)}
+        own = {"features_extractor_class": encoders.encoder(encoder, precision)}
         arguments = {**arguments, "policy_kwargs": {**arguments.get("policy_kwargs", {}), **own}}
     space = env.observation_space
     policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "CnnPolicy" if is_image_space(space) else "MlpPolicy"
     try:
-        return algorithm_class(algorithm, library)(
+        model = algorithm_class(algorithm, library)(
             policy, env, seed=seed, device="auto", tensorboard_log=tensorboard_log, **arguments
         )
     except (AssertionError, TypeError, ValueError) as error:
         raise InvalidValue(f"{algorithm.upper()} cannot be built: {error}") from error
+    if encoder is not None and precision == "bfloat16":
+        import torch
+
+        model.policy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # what 16-bit convolutions want
+    return model

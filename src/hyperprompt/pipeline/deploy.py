@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hyperprompt.callback import HyperPromptCallback, Report
 from hyperprompt.config import RunConfig, parse
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import InvalidValue, MissingDependency, RunFolderError
+from hyperprompt.pipeline import process
 from hyperprompt.pipeline.evaluate import write_evaluation
 from hyperprompt.pipeline.resolve import agent, resolve
 from hyperprompt.runs import RunFolder
@@ -60,7 +59,7 @@ def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
 
 def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str, Any]:
     """Train `out` to its end, from its newest checkpoint if it has one."""
-    torch.set_num_threads(1)  # one thread a run: more slow small networks down and starve runs side by side
+    process.prepare()
     callback = HyperPromptCallback(
         config.controller,
         every=config.every,

@@ -7,6 +7,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from hyperprompt.agents import encoders, presets
 from hyperprompt.agents.build import build, resolved_arguments
+from hyperprompt.agents.encoders.precision import resolved
 from hyperprompt.config import RunConfig
 from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
@@ -38,6 +39,7 @@ def resolve(config: RunConfig) -> RunConfig:
             "preset": name,
             "n_envs": config.n_envs or preset.n_envs,
             "encoder": encoder,
+            "precision": resolved(config.precision) if encoder else "float32",
             "normalize": config.normalize or preset.normalize,
             "agent": resolved_arguments(config.algorithm, config.library, {**preset.agent, **config.agent}),
         }
@@ -47,13 +49,16 @@ def resolve(config: RunConfig) -> RunConfig:
 def agent(config: RunConfig, tensorboard_log: str | None = None) -> BaseAlgorithm:
     """The model of a resolved configuration on its environments, freshly initialised."""
     assert config.n_envs is not None
+    precision = resolved(config.precision)
     env = envs.make(config.env, config.n_envs, config.seed, **config.env_options)
     norm = config.normalize
     if norm is not None and (norm.observation or norm.reward):
         gamma = config.agent.get("gamma", 0.99)
         env = VecNormalize(env, True, norm.observation, norm.reward, norm.clip_observation, norm.clip_reward, gamma)
     try:
-        return build(config.algorithm, config.library, env, config.seed, config.agent, config.encoder, tensorboard_log)
+        return build(
+            config.algorithm, config.library, env, config.seed, config.agent, config.encoder, precision, tensorboard_log
+        )
     except BaseException:
         env.close()
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from hyperprompt.errors import UnknownName
 
@@ -21,8 +21,13 @@ def check(name: str) -> None:
         raise UnknownName("encoder", name, ENCODERS)
 
 
-def encoder(name: str) -> type[Any]:
-    """The class of that name, a `BaseFeaturesExtractor`. Raises UnknownName."""
+def encoder(name: str, precision: Literal["bfloat16", "float32"] = "float32") -> type[Any]:
+    """The class of that name, a `BaseFeaturesExtractor`, computing in `precision`. Raises UnknownName."""
     check(name)
     module, _, attribute = ENCODERS[name].partition(":")
-    return cast(type[Any], getattr(import_module(module), attribute))
+    found = cast(type[Any], getattr(import_module(module), attribute))
+    if precision == "float32":
+        return found
+    from hyperprompt.agents.encoders.precision import mixed
+
+    return mixed(found)
