@@ -1,8 +1,9 @@
 """NetHack: what a training step costs and where it goes, ours against stock SB3, and peak memory.
 
 All arms run PPO with the settings of the preset `short`, the same encoder and one torch thread; the stock ones take SB3's
-own `make_vec_env` on NLE's environments, asked for no more observations than the encoder reads. They run in turn, and
-medians are compared: absolute numbers wander with the machine's load, ratios of neighbouring runs much less.
+own `make_vec_env` on NLE's environments, asked for no more observations than the encoder reads. Ours computes the encoder in
+bfloat16 where the CPU has instructions for it, as a run does; the arm `float32` leaves that out. They run in turn, and medians
+are compared: absolute numbers wander with the machine's load, ratios of neighbouring runs much less.
 
     python -m benchmarks.bench_nethack [repeats]
 """
@@ -13,7 +14,7 @@ import resource
 import statistics
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.measure import speed
 
@@ -25,17 +26,18 @@ UPDATES = 2
 
 def run(repeats: int = 3) -> dict[str, Any]:
     """Environment steps per second of every arm, their medians, and the shares of ours. Needs the extra `nethack`."""
-    import torch
+    from hyperprompt.agents.encoders.precision import resolved
+    from hyperprompt.pipeline.process import prepare
 
-    torch.set_num_threads(1)
+    prepare()
     results: dict[str, Any] = {"task": TASK, "repeats": repeats, "settings": {}}
-    arms: dict[str, Callable[[int, int], Any]] = {"ours": _ours, "dummy": _dummy, "subproc": _subproc}
+    arms: dict[str, Callable[[int, int], Any]] = {"ours": _ours, "float32": _ours, "dummy": _dummy, "subproc": _subproc}
     for n_envs, bar in BARS.items():
         runs: dict[str, list[float]] = {arm: [] for arm in arms}
         shares: list[dict[str, float]] = []
         for seed in range(repeats):
             for arm, make_env in arms.items():
-                speed, parts = _train(make_env, n_envs, seed)
+                speed, parts = _train(make_env, n_envs, seed, resolved("auto" if arm == "ours" else "float32"))
                 runs[arm].append(speed)
                 if arm == "ours":
                     shares.append(parts)
@@ -77,14 +79,16 @@ def _stock(n_envs: int, seed: int, **more: Any) -> Any:
     return make_vec_env("NetHackScore-v0", n_envs, seed=seed, env_kwargs=keys, **more)
 
 
-def _train(make_env: Callable[[int, int], Any], n_envs: int, seed: int) -> tuple[float, dict[str, float]]:
+def _train(
+    make_env: Callable[[int, int], Any], n_envs: int, seed: int, precision: Literal["bfloat16", "float32"]
+) -> tuple[float, dict[str, float]]:
     """Environment steps per second after a warm-up of one update, and microseconds per step by part."""
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import VecNormalize
 
     from hyperprompt.agents import presets
-    from hyperprompt.agents.encoders.nethack import NetHackEncoder
+    from hyperprompt.agents.encoders import encoder
 
     _, preset = presets.find("nethack", TASK, "ppo", "short")
     torch.manual_seed(seed)
@@ -94,7 +98,7 @@ def _train(make_env: Callable[[int, int], Any], n_envs: int, seed: int) -> tuple
         VecNormalize(games, norm_obs=False, gamma=preset.agent["gamma"]),
         seed=seed,
         device="cpu",
-        policy_kwargs={"features_extractor_class": NetHackEncoder},
+        policy_kwargs={"features_extractor_class": encoder("nethack", precision)},
         **preset.agent,
     )
     try:

@@ -17,25 +17,21 @@ ARMS: dict[str, dict[str, Any]] = {
     "short": {},
     "batch 2048": {"agent": {"batch_size": 2048}},
     "16 environments": {"n_envs": 16, "agent": {"n_steps": 128}},
-    "channels last": {"channels_last": True},
+    "float32": {"precision": "float32"},
 }
-UPDATES = 1
+UPDATES = 3
 
 
 def run() -> dict[str, Any]:
     """Environment steps per second, microseconds per step by part, and peak memory after the first arm."""
-    import torch
-
     from hyperprompt.config import parse
+    from hyperprompt.pipeline.process import prepare
     from hyperprompt.pipeline.resolve import agent, resolve
 
-    torch.set_num_threads(1)
+    prepare()
     results: dict[str, Any] = {}
     for name, changes in ARMS.items():
-        keys = {key: value for key, value in changes.items() if key != "channels_last"}
-        model: Any = agent(resolve(parse({"env": TASK, "controller": "static", **keys})))
-        if changes.get("channels_last"):
-            model.policy.to(memory_format=torch.channels_last)
+        model: Any = agent(resolve(parse({"env": TASK, "controller": "static", **changes})))
         try:
             rate, parts = speed(model, model.env.unwrapped, UPDATES * model.n_envs * model.n_steps)
         finally:
