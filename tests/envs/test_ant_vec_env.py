@@ -79,6 +79,16 @@ def test_the_standard_body_is_ant_v5() -> None:
     assert max(lengths) > 200, "whole episodes agree, not only the first few steps"
 
 
+def test_the_default_task_is_the_standard_body_and_other_backends_are_ant_v5() -> None:
+    env = make("ant/default", 2, 0)
+    assert isinstance(env, AntVecEnv)
+    assert env.morphology == Morphology()
+    other = make("ant/default", 1, 0, backend="gymnasium")
+    assert not isinstance(other, AntVecEnv)
+    assert other.observation_space.shape == env.observation_space.shape
+    other.close()
+
+
 def test_the_standard_model_is_ant_v5s() -> None:
     """Masses, inertias, lengths, limits, motors: every number that enters the dynamics, bit by bit."""
     ours, theirs = mujoco.MjModel.from_xml_string(mjcf(Morphology())), Reference().env.model
