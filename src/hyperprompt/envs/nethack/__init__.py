@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 EXTRA = "nethack"
-STEPS = 294_912
-"""T: 24 decisions of 12,288 environment steps, each of three updates of the preset `short` (32 environments x 128 steps)."""
+STEPS = 983_040
+"""T: 24 decisions of 40,960 environment steps, each of five updates of the preset `short` (64 environments x 128 steps)."""
 _OPTIONS = ("character", "max_episode_steps")
 
 
