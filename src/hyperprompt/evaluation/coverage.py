@@ -1,8 +1,8 @@
 """How often the nominal 95% interval holds the truth at the numbers of tasks and seeds used, measured by simulation.
 
-Synthetic tasks differ in level and in spread, as tasks do: means from 0.2 to 1.2, standard deviations from 0.1 to 0.4. The noise
-over seeds has mean 0 and variance 1 and is normal; skewed (exponential); or failing, where a quarter of the seeds end far below
-the others. Two methods differ by 0.1 everywhere. The truth is the aggregate over QUANTILES quantiles of every task's
+Synthetic tasks differ in level and in spread, as tasks do: means from 0.2 to 1.2, standard deviations from 0.1 to 0.4. The
+noise over seeds has mean 0 and variance 1 and is normal; skewed (exponential); or failing, where a quarter of the seeds end
+far below the others. Two methods differ by 0.1 everywhere. The truth is the aggregate over QUANTILES quantiles of every task's
 distribution: at few seeds some aggregates are biased, which costs coverage as well.
 """
 
