@@ -5,8 +5,9 @@ of one task are an array (2, n_seeds) made by `censored`: environment steps, and
 not reached in so many. Further axes may stand between the two, so that one call serves all replicates of a bootstrap.
 
 R* comes from static runs of seeds that serve nothing else (`target_return`), and counts as reached when it is sustained
-(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method. The last crossing
-that `sustain` = k further points can confirm lies k intervals before T, so that times beyond that read as T.
+(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method. A sustained
+crossing is seen late, by about half an interval and by what noise adds, and none is seen in the last `sustain` intervals
+before T: both hold for method and baseline alike, and draw their ratio towards 1.
 """
 
 from __future__ import annotations
