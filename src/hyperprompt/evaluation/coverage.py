@@ -104,7 +104,7 @@ def coverage(
     noise: str = "normal",
     *,
     seed: int = 0,
-    simulations: int = 400,
+    simulations: int = 300,
     replicates: int = 1000,
     corrected: bool = True,
 ) -> Coverage:
@@ -143,7 +143,7 @@ def size_name(seeds: Sequence[int]) -> str:
 
 def main(
     out: Annotated[Path, typer.Option(help="Figures.")] = Path("results/coverage.json"),
-    simulations: Annotated[int, typer.Option(help="Per cell.")] = 500,
+    simulations: Annotated[int, typer.Option(help="Per cell.")] = 300,
 ) -> None:
     """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""
     cells = []
