@@ -28,10 +28,10 @@ SAC = RunConfig(
     env="Pendulum-v1",
     algo="sac",
     controller="bandit",
-    steps=600,
-    every=40,
+    steps=560,
+    every=32,
     n_envs=2,
-    agent={"learning_starts": 50, "batch_size": 16, "policy_kwargs": {"net_arch": [8]}},
+    agent={"learning_starts": 50, "batch_size": 16, "buffer_size": 1000, "policy_kwargs": {"net_arch": [8]}},
 )
 
 
