@@ -65,6 +65,12 @@ def weights_of(snapshot: dict[str, Any]) -> Any:
     return snapshot["agent"]["weights"]
 
 
+def learnt(snapshot: dict[str, Any]) -> Any:
+    """A snapshot without what a fork has of its own: its name, and the generators that SBX keeps beside the weights."""
+    own = {name: part for name, part in weights_of(snapshot).items() if name != "keys"}
+    return {**snapshot["agent"], "weights": own}, snapshot["replay"]
+
+
 def weights(run: LiveRun) -> Any:
     return weights_of(run.snapshot())
 
@@ -126,7 +132,7 @@ def test_a_fork_starts_from_the_same_bits_and_leaves_its_parent_alone(settings: 
     run.advance(64)
     before = run.snapshot()
     fork = live(run.fork(1))
-    assert equal(fork.snapshot(), {**before, "meta": fork.snapshot()["meta"]})
+    assert equal(learnt(fork.snapshot()), learnt(before))
     assert equal(fork.state().intervals, run.state().intervals)
     assert fork.state().theta == run.state().theta
     fork.apply(MetaAction({"learning_rate": -2.0}))
