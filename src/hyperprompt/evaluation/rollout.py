@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,26 @@ def episode_returns(
         seen = observations if normaliser is None else normaliser.normalize_obs(observations)
         return model.predict(seen, deterministic=deterministic)[0]
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _drawing_from(model, seed):
         return _first_episodes(env, act, seed, max_steps)
+
+
+@contextmanager
+def _drawing_from(model: BaseAlgorithm, seed: int) -> Iterator[None]:
+    """Actions are drawn from `seed`; afterwards the generators are where they were. SBX's policies hold their own."""
+    policy: Any = model.policy
+    keys = {name: getattr(policy, name) for name in ("key", "noise_key") if hasattr(policy, name)}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if keys:
+            import jax
+
+            policy.key, policy.noise_key = jax.random.split(jax.random.PRNGKey(seed))
+        try:
+            yield
+        finally:
+            for name, key in keys.items():
+                setattr(policy, name, key)
 
 
 def random_returns(env: VecEnv, seed: int = 0, max_steps: int = 100_000) -> NDArray[np.float64]:
