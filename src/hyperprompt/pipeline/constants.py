@@ -8,7 +8,7 @@ learning curves are the evidence that a task can be learned here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def measure(tasks: Sequence[str], seeds: Iterable[int], jobs: int, curves: Path,
     todo = [
         Job(
             f"{task} seed {seed}",
+            task,
             RunConfig(env=task, controller="static", seed=seed),
             runs / f"{_stem(task)}-s{seed}",
             _file(curves, task, seed),
@@ -74,20 +75,26 @@ def table(tasks: Sequence[str], curves: Path) -> dict[str, Any]:
         if len(shared) != 1:
             raise HyperPromptError(f"the runs of {task} in {curves} differ in {', '.join(SHARED)}: {sorted(shared)}")
         finals = [record["result"]["final_return"] for record in records]
-        env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **records[0]["config"]["env_options"])
-        try:
-            returns = random_returns(env, SEEDS[0])
-        finally:
-            env.close()
+        mean, deviation = random_policy(task, records[0]["config"]["env_options"])
         result[task] = {
-            "random": float(returns.mean()),
-            "random_std": float(returns.std(ddof=1)),
+            "random": mean,
+            "random_std": deviation,
             "static": float(np.mean(finals)),
             "static_seeds": finals,
             "seeds": [record["seed"] for record in records],
             **dict(zip(SHARED, shared.pop(), strict=True)),
         }
     return result
+
+
+def random_policy(task: str, options: Mapping[str, Any]) -> tuple[float, float]:
+    """Mean and standard deviation of the returns of RANDOM_EPISODES episodes of random actions."""
+    env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **options)
+    try:
+        returns = random_returns(env, SEEDS[0])
+    finally:
+        env.close()
+    return float(returns.mean()), float(returns.std(ddof=1))
 
 
 def write_table(tasks: Sequence[str], curves: Path, out: Path) -> None:

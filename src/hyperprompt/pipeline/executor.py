@@ -29,6 +29,7 @@ class Job:
     """One run to be carried out: finished when the file `record` exists."""
 
     label: str
+    task: str
     config: RunConfig
     folder: Path
     """Its run folder, made anew."""

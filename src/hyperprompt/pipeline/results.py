@@ -24,7 +24,7 @@ BOOKKEEPING = {"checkpoints", "tensorboard"}
 
 
 def key(config: RunConfig, **method: Any) -> str:
-    """Names a run by everything that decides it: 20 hexadecimal digits of the SHA-256 of canonical JSON.
+    """Names a run by everything that decides it, by `digest`.
 
     `config` is resolved; `method` holds what it does not say (the settings of a population, say). A file that a controller
     replays counts by its content.
@@ -33,7 +33,12 @@ def key(config: RunConfig, **method: Any) -> str:
     kind, _, argument = config.controller.partition(":")
     if kind == "schedule":
         settings["schedule"] = hashlib.sha256(Path(argument).read_bytes()).hexdigest()
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return digest(settings)
+
+
+def digest(value: Any) -> str:
+    """20 hexadecimal digits of the SHA-256 of `value` as canonical JSON: sorted keys, no spaces."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
