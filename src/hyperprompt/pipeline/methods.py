@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hyperprompt import search
 from hyperprompt.agents.build import resolved_arguments
 from hyperprompt.config import RunConfig, validated
 from hyperprompt.envs import make as envs
@@ -23,6 +22,7 @@ from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import ControllerMethod, Method, Suite, TaskEntry, TunerMethod, settings
+from hyperprompt.search import registry as tuners
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
 """Algorithms that work with one kind of action only."""
@@ -86,7 +86,7 @@ def tuner(case: Case, seeds: Sequence[int]) -> Plans:
     def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
         base = case.config(tuning_seed, controller="static")
         space = search_space(base)
-        optimiser = search.create(method.tuner, space, tuning_seed)
+        optimiser = tuners.create(method.tuner, space, tuning_seed)
         trials: list[Record] = []
         best, found = -math.inf, None
         for i in range(method.trials):
@@ -158,7 +158,7 @@ def _check(case: Case, seed: int) -> None:
         raise InvalidValue(f"{config.algo} needs {needs} actions, which {config.env} has not")
     if isinstance(method, TunerMethod):
         space = search_space(config)
-        search.create(method.tuner, space, seed)
+        tuners.create(method.tuner, space, seed)
         resolved_arguments(config.algorithm, config.library, dict.fromkeys(space.names))
 
 
