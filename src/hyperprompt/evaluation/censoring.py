@@ -1,22 +1,26 @@
-"""Steps to a target return R* when some runs never reach it: Kaplan-Meier, restricted means, the ratio to a baseline. Numpy only.
+"""Steps to a target return R* when some runs never reach it: Kaplan-Meier, restricted means, the ratio to a baseline.
 
-A run that did not sustain R* is censored: its steps are more than those it made, and leaving it out flatters its method. Steps of
-one task are an array (2, n_seeds) made by `censored`: environment steps, and 1 where R* was reached in them, 0 where only that
-much is known. Further axes may stand between the two, so that one call serves all replicates of a bootstrap.
+A run that did not sustain R* is censored: it needs more steps than it made, and leaving it out flatters its method. The steps
+of one task are an array (2, n_seeds) made by `censored`: environment steps, and 1 where R* was reached in them, 0 where it was
+not reached in so many. Further axes may stand between the two, so that one call serves all replicates of a bootstrap.
 
-R* comes from static runs of seeds that serve nothing else (`target_return`), and is reached when it is sustained
-(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method.
+R* comes from static runs of seeds that serve nothing else (`target_return`), and counts as reached when it is sustained
+(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method. The last crossing
+that `sustain` = k further points can confirm lies k intervals before T, so that times beyond that read as T.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from hyperprompt.evaluation.metrics import Numbers
-from hyperprompt.evaluation.statistics import Array, Estimate
+from hyperprompt.errors import InvalidValue
+from hyperprompt.evaluation.metrics import Numbers, final_return
+from hyperprompt.evaluation.statistics import Array, Estimate, Scores, bootstrap, paired_strata, strata
 
 Curve = tuple[Numbers, Numbers]
 """(environment steps, mean returns), as in `metrics`."""
@@ -24,7 +28,7 @@ Curve = tuple[Numbers, Numbers]
 
 @dataclass(frozen=True)
 class Target:
-    """R*, or None with the reason why the task has none."""
+    """R* in units of return, or None with the reason why the task has none."""
 
     value: float | None
     reason: str = ""
@@ -33,39 +37,88 @@ class Target:
 def target_return(
     static_curves: Sequence[Curve], total_steps: float, random: float, random_error: float = 0.0, share: float = 0.9
 ) -> Target:
-    """R* = R_random + share * (mean final return of the static runs - R_random), in units of return.
+    """R* = R_random + share * (mean final return of the static runs - R_random).
 
-    Only where static clearly learns: its mean final return is above the random policy's by more than two standard errors of that
-    difference. `static_curves` come from seeds used for nothing else; `random_error` is the standard error of `random`.
+    Only where static clearly learns: its mean final return lies above the random policy's by more than two standard errors of
+    that difference. `static_curves` come from seeds used for nothing else; `random_error` is the standard error of `random`.
 
     Raises:
-        InvalidValue: `share` outside (0, 1].
+        InvalidValue: a malformed curve; or `share` outside (0, 1].
     """
-    raise NotImplementedError
+    if not 0 < share <= 1:
+        raise InvalidValue(f"share must lie in (0, 1], not {share}")
+    finals = np.array([final_return(steps, returns, total_steps) for steps, returns in static_curves])
+    if finals.size < 2:
+        return Target(None, f"whether static learns cannot be told from {finals.size} static runs: at least 2 are needed")
+    if not np.isfinite(finals).all():
+        return Target(None, "a static run never ended an episode")
+    gain = float(finals.mean()) - random
+    error = math.hypot(float(finals.std(ddof=1)) / math.sqrt(finals.size), random_error)
+    if not gain > 2 * error:
+        return Target(None, f"static does not clearly learn: it ends {gain:.3g} above random (standard error {error:.3g})")
+    return Target(random + share * gain)
 
 
 def censored(steps: Numbers, horizon: ArrayLike) -> Array:
-    """(n_seeds,) steps to R*, infinite where it was not reached, and T or the steps each run made -> (2, n_seeds).
+    """(n_seeds,) steps to R*, infinite where it was not reached, and T (or the steps each run made) -> (2, n_seeds).
 
     Raises:
-        InvalidValue: NaN or steps not above 0.
+        InvalidValue: NaN, or steps or a horizon not above 0.
     """
-    raise NotImplementedError
+    reached_at = np.asarray(steps, dtype=np.float64)
+    observed = np.broadcast_to(np.asarray(horizon, dtype=np.float64), reached_at.shape)
+    if not (reached_at > 0).all() or not ((observed > 0) & np.isfinite(observed)).all():
+        raise InvalidValue("steps to a target and the steps observed must be above 0, and the latter finite")
+    return np.stack([np.minimum(reached_at, observed), reached_at <= observed])
+
+
+def _survival(sample: Array) -> tuple[Array, Array]:
+    """Steps in order, (..., n), and the Kaplan-Meier survival S after each: product of 1 - reached / runs still at risk."""
+    steps, reached = sample
+    order = np.lexsort((-reached, steps), axis=-1)
+    at_risk = np.arange(steps.shape[-1], 0, -1)
+    survival: Array = np.cumprod(1.0 - np.take_along_axis(reached, order, -1) / at_risk, axis=-1, dtype=np.float64)
+    return np.take_along_axis(steps, order, -1), survival
 
 
 def kaplan_meier(sample: Array) -> tuple[Array, Array]:
-    """(steps at which a run reached R*, share of runs still below R* from there on), each (k,)."""
-    raise NotImplementedError
+    """(steps at which some run reached R*, estimated share of runs still below R* from there on), each (k,).
+
+    Kaplan and Meier 1958. Without censoring before T this is one minus the share of runs that have reached R*.
+    """
+    steps, survival = _survival(sample)
+    last = np.append(np.diff(steps) > 0, True)
+    fell = np.diff(survival[last], prepend=1.0) < 0
+    return steps[last][fell], survival[last][fell]
 
 
 def restricted_mean(sample: Array, horizon: float) -> Array:
-    """RMST: integral of the Kaplan-Meier survival function from 0 to T, in environment steps. (2, ..., n_seeds) -> (...)."""
-    raise NotImplementedError
+    """RMST = integral of S(s) ds from 0 to T, in environment steps: the mean of min(steps to R*, T). (2, ..., n) -> (...).
+
+    Beyond the last run's end S stays where it is: a run cut off early counts as if it did not reach R* later.
+    """
+    steps, survival = _survival(sample)
+    ends = np.minimum(steps, horizon)
+    before = np.concatenate([np.ones_like(survival[..., :1]), survival[..., :-1]], axis=-1)
+    area = (np.diff(ends, axis=-1, prepend=0.0) * before).sum(-1)
+    return np.asarray(area + (horizon - ends[..., -1]) * survival[..., -1])
 
 
 def median_steps(sample: Array) -> float:
-    """Steps by which half of the runs have reached R*; infinite if fewer than half do."""
-    raise NotImplementedError
+    """The fewest steps by which half of the runs have reached R* (S <= 1/2); infinite, 'not reached', if fewer do."""
+    steps, survival = kaplan_meier(sample)
+    half = survival <= 0.5 + 1e-9
+    return float(steps[half][0]) if half.any() else math.inf
+
+
+def step_ratio(x: Scores, y: Scores, horizons: Mapping[str, float]) -> Array:
+    """Geometric mean over tasks of RMST(x) / RMST(y); an aggregate of two methods for `statistics.bootstrap`.
+
+    A task on which no run of either method reaches R* counts with ratio 1.
+    """
+    pairs = zip(strata(x), paired_strata(x, y), strict=True)
+    logs = [np.log(restricted_mean(a, horizons[task]) / restricted_mean(b, horizons[task])) for task, (a, b) in pairs]
+    return np.asarray(np.exp(np.mean(logs, axis=0)))
 
 
 @dataclass(frozen=True)
@@ -89,11 +142,15 @@ def sample_efficiency(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Efficiency:
-    """RMST of the method over RMST of the baseline, per task and as geometric mean, with a stratified bootstrap interval.
+    """RMST of the method over RMST of the baseline, by task and as geometric mean with its bootstrap interval.
 
-    `method` and `baseline` hold a sample of `censored` per task, `horizons` each task's T.
+    `method` and `baseline` hold a sample of `censored` per task that has a target, `horizons` each task's T.
 
     Raises:
-        InvalidValue: the tasks differ.
+        InvalidValue: the tasks differ, or one has no horizon.
     """
-    raise NotImplementedError
+    if missing := sorted(set(method) - set(horizons)):
+        raise InvalidValue(f"no horizon is given for {missing}")
+    ratio = bootstrap(step_ratio, method, baseline, seed=seed, replicates=replicates, confidence=confidence, horizons=horizons)
+    by_task = {task: float(step_ratio({task: method[task]}, {task: baseline[task]}, horizons)) for task in sorted(method)}
+    return Efficiency(ratio, by_task)

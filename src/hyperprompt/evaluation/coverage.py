@@ -1,0 +1,162 @@
+"""How often the nominal 95% interval holds the truth at the numbers of tasks and seeds used, measured by simulation.
+
+Synthetic tasks differ in level and in spread, as tasks do: means from 0.2 to 1.2, standard deviations from 0.1 to 0.4. The noise
+over seeds has mean 0 and variance 1 and is normal; skewed (exponential); or failing, where a quarter of the seeds end far below
+the others. Two methods differ by 0.1 everywhere. The truth is the aggregate over QUANTILES quantiles of every task's
+distribution: at few seeds some aggregates are biased, which costs coverage as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from hyperprompt.durable import atomic_write, to_json
+from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.evaluation import statistics
+from hyperprompt.evaluation.censoring import censored, step_ratio
+from hyperprompt.evaluation.statistics import Aggregate, Array, bootstrap
+from hyperprompt.records import versions
+
+ADVANTAGE = 0.1
+QUANTILES = 1000
+CENSORED_AT = 1.5
+"""T of the synthetic steps to a target, whose medians are 0.7 to 1.3 over tasks: about a quarter of the runs is censored."""
+FAILING = 0.25
+MIXED = (10, 10, 10, 10, 5, 5, 3, 3)
+SIZES = (*((seeds,) * tasks for tasks in (8, 3, 1) for seeds in (10, 5, 3)), MIXED)
+
+
+def _normal(u: Array) -> Array:
+    return np.array([NormalDist().inv_cdf(p) for p in u])
+
+
+def _skewed(u: Array) -> Array:
+    return -np.log1p(-u) - 1.0
+
+
+def _failing(u: Array) -> Array:
+    """-sqrt((1 - p) / p) with probability p = FAILING, else sqrt(p / (1 - p)): two points, blurred by a tenth."""
+    fails = u < FAILING
+    within = np.where(fails, u / FAILING, (u - FAILING) / (1.0 - FAILING))
+    blur = 0.1 * _normal(np.clip(within, 1e-12, 1 - 1e-12))
+    return np.where(fails, -math.sqrt(1 / FAILING - 1), math.sqrt(FAILING / (1 - FAILING))) * math.sqrt(0.99) + blur
+
+
+NOISES: Mapping[str, Callable[[Array], Array]] = {"normal": _normal, "skewed": _skewed, "failing": _failing}
+
+
+@dataclass(frozen=True)
+class Statistic:
+    aggregate: Aggregate
+    methods: int
+    steps: bool = False
+    """Whether its samples are censored steps rather than scores."""
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    "iqm": Statistic(statistics.iqm, 1),
+    "mean": Statistic(statistics.mean, 1),
+    "difference of iqm": Statistic(statistics.difference(statistics.iqm), 2),
+    "probability of improvement": Statistic(statistics.probability_of_improvement, 2),
+    "step ratio": Statistic(step_ratio, 2, steps=True),
+}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of the simulations whose interval held the truth, the standard error of that share, the mean width."""
+
+    share: float
+    error: float
+    width: float
+    simulations: int
+
+    def __str__(self) -> str:
+        return f"{self.share:.3f} +- {self.error:.3f}"
+
+
+def _method(statistic: Statistic, noise: str, advantage: float, draws: Sequence[Array]) -> dict[str, Array]:
+    """One method's sample on every task from uniform numbers: scores (n,), or censored steps (2, n)."""
+    result = {}
+    for i, u in enumerate(draws):
+        place = i / max(1, len(draws) - 1)
+        spread = 0.1 + 0.3 * ((3 * i) % len(draws)) / max(1, len(draws) - 1)
+        x = NOISES[noise](u)
+        if statistic.steps:
+            steps = (0.7 + 0.6 * place) * np.exp(-advantage - (spread + 0.2) * x)
+            result[f"{i:03}"] = censored(steps, CENSORED_AT)
+        else:
+            result[f"{i:03}"] = 0.2 + place + advantage + spread * x
+    return result
+
+
+def coverage(
+    statistic: str,
+    seeds: Sequence[int],
+    noise: str = "normal",
+    *,
+    seed: int = 0,
+    simulations: int = 400,
+    replicates: int = 1000,
+    corrected: bool = True,
+) -> Coverage:
+    """Coverage of `bootstrap`'s 95% interval of a statistic with seeds[i] runs on task i, for each of the methods.
+
+    Raises:
+        UnknownName: the statistic or the noise is not among STATISTICS and NOISES.
+        InvalidValue: a task with fewer than 2 seeds, or no task, or no simulation.
+    """
+    if statistic not in STATISTICS:
+        raise UnknownName("statistic", statistic, STATISTICS)
+    if noise not in NOISES:
+        raise UnknownName("noise", noise, NOISES)
+    if min(seeds, default=0) < 2 or simulations < 1:
+        raise InvalidValue(f"coverage needs tasks of at least 2 seeds and a simulation, not {list(seeds)} and {simulations}")
+    what = STATISTICS[statistic]
+    options: dict[str, Any] = {"horizons": {f"{i:03}": CENSORED_AT for i in range(len(seeds))}} if what.steps else {}
+    advantages = (ADVANTAGE, 0.0)[: what.methods]
+    grid = [(np.arange(QUANTILES) + 0.5) / QUANTILES] * len(seeds)
+    truth = float(what.aggregate(*(_method(what, noise, a, grid) for a in advantages), **options))
+    rng = np.random.default_rng(seed)
+    held, widths = [], []
+    for i in range(simulations):
+        samples = [_method(what, noise, a, [rng.random(n) for n in seeds]) for a in advantages]
+        found = bootstrap(what.aggregate, *samples, seed=i, replicates=replicates, corrected=corrected, **options)
+        held.append(found.low <= truth <= found.high)
+        widths.append(found.high - found.low)
+    share = float(np.mean(held))
+    return Coverage(share, math.sqrt(share * (1 - share) / simulations), float(np.mean(widths)), simulations)
+
+
+def size_name(seeds: Sequence[int]) -> str:
+    """'8 x 5': tasks by seeds; unequal numbers are listed."""
+    return f"{len(seeds)} x {seeds[0]}" if len(set(seeds)) == 1 else ", ".join(map(str, seeds))
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Figures.")] = Path("results/coverage.json"),
+    simulations: Annotated[int, typer.Option(help="Per cell.")] = 500,
+) -> None:
+    """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""
+    cells = []
+    for statistic in STATISTICS:
+        for seeds in SIZES:
+            for noise in NOISES:
+                both = [coverage(statistic, seeds, noise, simulations=simulations, corrected=c) for c in (True, False)]
+                cell = {"statistic": statistic, "size": size_name(seeds), "noise": noise}
+                cells.append({**cell, "corrected": asdict(both[0]), "percentile": asdict(both[1])})
+                typer.echo(f"{statistic}, {cell['size']}, {noise}: {both[0]} (plain percentiles {both[1]})")
+    command = "python -m hyperprompt.evaluation.coverage"
+    atomic_write(out, to_json({"command": command, "versions": versions(), "cells": cells}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
