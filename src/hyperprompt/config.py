@@ -130,7 +130,7 @@ def validated(model: type[M], values: Mapping[str, Any], where: str = "") -> M:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key also leaves one missing
     key = ".".join(str(part) for part in first["loc"])
     full = ".".join(part for part in (where, key) if part)
     if first["type"] == "extra_forbidden":

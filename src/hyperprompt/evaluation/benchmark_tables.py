@@ -95,9 +95,9 @@ def overall(tables: Tables) -> Table:
     )
     note = (
         "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
-        "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one of "
-        f"{tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; runs that did "
-        "not reach R* count as T. A tuner's runs begin with what its search found; the search itself is in the last column only."
+        "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
+        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; runs that did "
+        "not reach R* count as T. A tuner's runs have the settings its search found; the search is in the last column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
@@ -116,8 +116,10 @@ def totals(tables: Tables) -> Table:
         reached = sum(int(cell.total[1].sum()) for _, cell in cells)
         units = sum(cell.total.shape[1] for _, cell in cells)
         rows.append(
-            (method, number(float(np.mean(spent))) if spent else NOT_KNOWN, f"{reached} of {units}")
-            + (interval(tables.steps_ratio(method, "total")),)
+            (
+                *(method, number(float(np.mean(spent))) if spent else NOT_KNOWN, f"{reached} of {units}"),
+                interval(tables.steps_ratio(method, "total")),
+            )
         )
     header = ("method", "steps in all (x T)", "reached R*", "steps to R*, ratio")
     note = (
@@ -168,8 +170,8 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
         scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"
     return (
         f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
-        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their own "
-        "steps to it are in-sample."
+        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
+        "own steps to it are in-sample."
     )
 
 

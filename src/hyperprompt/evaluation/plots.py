@@ -203,3 +203,29 @@ def adapt_seconds(runs: Sequence[Run]) -> str | None:
     axes.set_ylabel("seconds a decision" + (" (log axis)" if wide else ""))
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     return _svg(figure)
+
+
+def intervals(rows: Sequence[tuple[str, Any]], label: str, line: float, log: bool = False) -> str | None:
+    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known."""
+    known = [(name, estimate) for name, estimate in rows if np.isfinite(estimate.value)]
+    if not known:
+        return None
+    figure, axes = _figure((NARROW[0], 1.1 + 0.36 * len(known)))
+    for i, (name, estimate) in enumerate(known):
+        colour = styles([name for name, _ in rows])[name][0]
+        axes.barh(i, estimate.value - line, left=line, height=0.55, color=colour, alpha=0.75)
+        if np.isfinite(estimate.low):
+            axes.plot([estimate.low, estimate.high], [i, i], color="#1b1b1b", linewidth=1.4, marker="|", markersize=7)
+    axes.axvline(line, color="#1b1b1b", linewidth=0.9)
+    if log:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=12))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(known)), [safe(name, 24) for name, _ in known])
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set_xlabel(label)
+    return _svg(figure)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from hyperprompt.durable import FolderLock, clear_torn_writes
 from hyperprompt.errors import RunFolderError
+from hyperprompt.evaluation import benchmark_report
+from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
 from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
@@ -35,6 +37,12 @@ class Benchmark:
     """Of the baseline under the target's seeds: R*, and the zero line."""
     random: Mapping[str, tuple[float, float]]
     """Task -> mean and standard error of the returns of random actions."""
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed, trials included."""
+        ended = [o.run for o in (*self.outcomes, *self.targets)] + [t for o in self.outcomes for t in o.trials]
+        return len({results.digest(record["config"]) for record in ended if "error" in record})
 
 
 def run(
@@ -120,3 +128,27 @@ def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
         results.write(path, {"task": task.label, "mean": mean, "error": deviation / constants.RANDOM_EPISODES**0.5})
     known = json.loads(path.read_text())
     return known["mean"], known["error"]
+
+
+def report(benchmark: Benchmark, command: str) -> list[Path]:
+    """The tables and the page in the suite's folder; returns the files."""
+    suite = benchmark.suite
+    tables = tables_of(
+        benchmark.outcomes,
+        benchmark.targets,
+        benchmark.random,
+        baseline=suite.baseline,
+        share=suite.target.share,
+        resamples=suite.resamples,
+        confidence=suite.confidence,
+    )
+    seeds = {"test": suite.seeds, "tuning": suite.tuning_seeds, "R* and zero line": suite.target.seeds}
+    protocol = benchmark_report.Protocol(
+        name=suite.name,
+        command=command,
+        suite=suite.path.read_text(),
+        seeds={key: value for key, value in seeds.items() if isinstance(value, tuple)},
+        accounts=suite.accounts,
+        meta_training_steps=suite.meta_training_steps,
+    )
+    return benchmark_report.write(tables, protocol, suite.folder)
