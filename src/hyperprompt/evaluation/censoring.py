@@ -5,8 +5,9 @@ of one task are an array (2, n_seeds) made by `censored`: environment steps, and
 not reached in so many. Further axes may stand between the two, so that one call serves all replicates of a bootstrap.
 
 R* comes from static runs of seeds that serve nothing else (`target_return`), and counts as reached when it is sustained
-(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method. The last crossing
-that `sustain` = k further points can confirm lies k intervals before T, so that times beyond that read as T.
+(`metrics.steps_to`): the steps to the level at which the compared baseline itself ends flatter every method. A sustained
+crossing is seen late, by about half an interval and by what noise adds, and none is seen in the last `sustain` intervals
+before T: both hold for method and baseline alike, and draw their ratio towards 1.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation.metrics import Numbers, final_return
-from hyperprompt.evaluation.statistics import Array, Estimate, Scores, bootstrap, paired_strata, strata
+from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap, paired_strata
 
 Curve = tuple[Numbers, Numbers]
 """(environment steps, mean returns), as in `metrics`."""
@@ -75,7 +76,8 @@ def censored(steps: Numbers, horizon: ArrayLike) -> Array:
 def _survival(sample: Array) -> tuple[Array, Array]:
     """Steps in order, (..., n), and the Kaplan-Meier survival S after each: product of 1 - reached / runs still at risk."""
     steps, reached = sample
-    order = np.lexsort((-reached, steps), axis=-1)
+    # a run cut off at the step at which another reaches R* was still at risk then
+    order = np.argsort(np.where(reached > 0, steps, np.nextafter(steps, np.inf)), axis=-1)
     at_risk = np.arange(steps.shape[-1], 0, -1)
     survival: Array = np.cumprod(1.0 - np.take_along_axis(reached, order, -1) / at_risk, axis=-1, dtype=np.float64)
     return np.take_along_axis(steps, order, -1), survival
@@ -111,12 +113,12 @@ def median_steps(sample: Array) -> float:
     return float(steps[half][0]) if half.any() else math.inf
 
 
-def step_ratio(x: Scores, y: Scores, horizons: Mapping[str, float]) -> Array:
+def step_ratio(x: Mapping[str, ArrayLike], y: Mapping[str, ArrayLike], horizons: Mapping[str, float]) -> Array:
     """Geometric mean over tasks of RMST(x) / RMST(y); an aggregate of two methods for `statistics.bootstrap`.
 
     A task on which no run of either method reaches R* counts with ratio 1.
     """
-    pairs = zip(strata(x), paired_strata(x, y), strict=True)
+    pairs = zip(sorted(x), paired_strata(x, y), strict=True)
     logs = [np.log(restricted_mean(a, horizons[task]) / restricted_mean(b, horizons[task])) for task, (a, b) in pairs]
     return np.asarray(np.exp(np.mean(logs, axis=0)))
 

@@ -1,8 +1,8 @@
 """How often the nominal 95% interval holds the truth at the numbers of tasks and seeds used, measured by simulation.
 
-Synthetic tasks differ in level and in spread, as tasks do: means from 0.2 to 1.2, standard deviations from 0.1 to 0.4. The noise
-over seeds has mean 0 and variance 1 and is normal; skewed (exponential); or failing, where a quarter of the seeds end far below
-the others. Two methods differ by 0.1 everywhere. The truth is the aggregate over QUANTILES quantiles of every task's
+Synthetic tasks differ in level and in spread, as tasks do: means from 0.2 to 1.2, standard deviations from 0.1 to 0.4. The
+noise over seeds has mean 0 and variance 1 and is normal; skewed (exponential); or failing, where a quarter of the seeds end
+far below the others. Two methods differ by 0.1 everywhere. The truth is the aggregate over QUANTILES quantiles of every task's
 distribution: at few seeds some aggregates are biased, which costs coverage as well.
 """
 
@@ -104,7 +104,7 @@ def coverage(
     noise: str = "normal",
     *,
     seed: int = 0,
-    simulations: int = 400,
+    simulations: int = 300,
     replicates: int = 1000,
     corrected: bool = True,
 ) -> Coverage:
@@ -143,7 +143,7 @@ def size_name(seeds: Sequence[int]) -> str:
 
 def main(
     out: Annotated[Path, typer.Option(help="Figures.")] = Path("results/coverage.json"),
-    simulations: Annotated[int, typer.Option(help="Per cell.")] = 500,
+    simulations: Annotated[int, typer.Option(help="Per cell.")] = 300,
 ) -> None:
     """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""
     cells = []

@@ -149,8 +149,8 @@ def bootstrap(
 ) -> Estimate:
     """The aggregate of one method, or of several, with its stratified percentile bootstrap interval.
 
-    Seeds are resampled within every task and method, independently: runs that share a seed share little but initial weights.
-    `options` are passed on to the aggregate.
+    Seeds are resampled within every task and method, independently. Runs of two methods under one seed are not taken as pairs:
+    where they resemble each other the interval is too wide, not too narrow. `options` are passed on to the aggregate.
 
         bootstrap(iqm, scores, seed=0)
         bootstrap(difference(iqm), scores, baseline, seed=0)

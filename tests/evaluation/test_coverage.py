@@ -1,0 +1,61 @@
+"""The simulation that measures coverage, and the committed figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.evaluation.coverage import NOISES, SIZES, STATISTICS, coverage, size_name
+
+RECORDED = json.loads((Path(__file__).parents[2] / "results" / "coverage.json").read_text())["cells"]
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_noise_has_mean_0_and_variance_1(noise: str):
+    x = NOISES[noise]((np.arange(100_000) + 0.5) / 100_000)
+    assert [x.mean(), x.var()] == pytest.approx([0.0, 1.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_coverage_follows_from_its_seed(statistic: str):
+    runs = [coverage(statistic, (3, 4), "skewed", seed=seed, simulations=20, replicates=200) for seed in (0, 0, 1)]
+    assert runs[0] == runs[1]
+    assert runs[0].width != runs[2].width
+    assert 0.5 < runs[0].share <= 1.0
+
+
+def test_the_corrections_bring_coverage_at_three_seeds_nearer_to_the_nominal():
+    corrected, plain = (coverage("mean", (3,) * 8, simulations=200, corrected=c) for c in (True, False))
+    assert plain.share < 0.89 < corrected.share < 0.99
+
+
+def test_a_nominal_interval_that_is_known_to_be_right_is_measured_as_right():
+    """At many seeds the bootstrap of a mean is exact, so that what is left is the measurement."""
+    found = coverage("mean", (200, 200), simulations=300)
+    assert abs(found.share - 0.95) < 3 * 0.0126
+
+
+def test_the_committed_figures_cover_every_statistic_size_and_noise():
+    found = {(c["statistic"], c["size"], c["noise"]) for c in RECORDED}
+    assert found == {(s, size_name(n), z) for s in STATISTICS for n in SIZES for z in NOISES}
+
+
+def test_the_committed_figures_can_be_made_again():
+    (cell,) = (c for c in RECORDED if (c["statistic"], c["size"], c["noise"]) == ("mean", "1 x 3", "skewed"))
+    for corrected, key in ((True, "corrected"), (False, "percentile")):
+        again = coverage("mean", (3,), "skewed", simulations=cell[key]["simulations"], corrected=corrected)
+        assert again.share == pytest.approx(cell[key]["share"], abs=0.005)  # another numpy may draw a few intervals elsewhere
+
+
+def test_unknown_names_and_sizes_without_an_interval_are_refused():
+    with pytest.raises(UnknownName, match="iqm"):
+        coverage("iqr", (3, 3))
+    with pytest.raises(UnknownName, match="skewed"):
+        coverage("iqm", (3, 3), "skew")
+    for seeds in [(1, 3), ()]:
+        with pytest.raises(InvalidValue, match="at least 2 seeds"):
+            coverage("iqm", seeds)
