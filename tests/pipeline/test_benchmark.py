@@ -132,7 +132,7 @@ def test_the_report(finished: Finished) -> None:
         assert "favours the tuner" in text
         assert "losses" in text
         assert "trials: 3" in text, "the suite file itself"
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert "<script" not in page
     cost = next(line for line in markdown.splitlines() if line.startswith("| search |") and " of 1 |" in line)
     assert cost.split("|")[-2].strip() == "3", "a tuner's row states its trials' steps, in units of T"

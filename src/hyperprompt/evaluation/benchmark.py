@@ -2,8 +2,8 @@
 
 *Single*: one run each on the test seeds; what a tuner spent on finding its settings stands beside it.
 *Total*: environment steps spent in all. A tuner's trials come first, in order, then its final run; R* counts as reached at the
-first sustained crossing within any of these runs. That favours the tuner: the agent of a lucky trial is taken as the result,
-and a baseline that missed R* within T counts as never reaching it. Its unit is the search, not the test seed.
+first sustained crossing within any of these runs, which favours the tuner: the agent of a lucky trial is taken as the result.
+Its unit is the search, not the test seed.
 """
 
 from __future__ import annotations
@@ -81,15 +81,9 @@ class Cell:
         return float(np.mean([sum(self._spent(t) for t in o.trials) for o in self.searches]))
 
     @property
-    def tuning_seconds(self) -> float:
-        """Wall seconds that a search took, mean over searches."""
-        known = [[t["result"]["wall_seconds"] for t in o.trials if "error" not in t] for o in self.searches]
-        return float(np.mean([sum(times) for times in known]))
-
-    @property
     def spent(self) -> float:
-        """The most environment steps that a search and the final run after it took; at least T."""
-        return max(self.total_steps, *(self._sequence(o)[1] for o in self.searches))
+        """Environment steps of a search and the final run after it, mean over searches."""
+        return float(np.mean([self._sequence(o)[1] for o in self.searches]))
 
     def _sequence(self, outcome: Outcome) -> tuple[float, float]:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""
@@ -136,7 +130,7 @@ class TaskTable:
 
 @dataclass(frozen=True)
 class Tables:
-    """The whole benchmark, ready to be written down."""
+    """The whole benchmark."""
 
     baseline: str
     tasks: tuple[TaskTable, ...]
@@ -182,15 +176,13 @@ class Tables:
     def steps_ratio(self, method: str, account: str) -> Estimate:
         """Mean steps to R* over the baseline's, geometric mean over tasks with a target; below 1 is faster.
 
-        Restricted to T (single) or to the steps the method's searches took in all (total).
+        Restricted to T in both accounts: no run of the baseline was watched for longer.
         """
         tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
         if not tasks:
             return UNKNOWN
         ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in (method, self.baseline))
         horizons = {t.name: t.total_steps for t in tasks}
-        if account == "total":
-            horizons = {t.name: t.cells[method].spent for t in tasks}
         return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
 
     def saved_steps(self, method: str) -> float:
