@@ -75,8 +75,8 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     fewest = min(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
     if fewest < 5:
         said.append(
-            f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, corrected "
-            "for small samples; what they cover in truth at given numbers of tasks and seeds stands in results/coverage.json."
+            f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
+            "corrected for small samples; results/coverage.json holds what they cover in truth."
         )
     shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
     if shared:

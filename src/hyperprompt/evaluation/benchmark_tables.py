@@ -97,8 +97,8 @@ def overall(tables: Tables) -> Table:
     note = (
         "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
         "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
-        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; runs that "
-        "did not reach R* count as T. A tuner's runs have the settings its search found; the search is in the last column only."
+        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; a run that "
+        "missed R* counts as T. A tuner's runs have the settings its search found; the search is in the last column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
@@ -125,10 +125,10 @@ def totals(tables: Tables) -> Table:
         )
     header = ("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio")
     note = (
-        "A tuner's trials come first, then its final run, and every environment step counts. R* counts as reached at the "
-        "first sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. The "
-        "ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, not a "
-        "test seed."
+        "A tuner's trials come first, then its final run, and every environment step counts. R* is reached at the first "
+        "sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. "
+        "The ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, "
+        "not a test seed."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 
