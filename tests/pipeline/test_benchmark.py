@@ -146,20 +146,19 @@ def test_accounts_are_a_choice(finished: Finished) -> None:
 
 
 def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
-    executor = Here("static seed 1")
-    done = benchmark.run(load(tmp_path), executor=executor)
-    failed = [o for o in done.outcomes if o.failed]
-    assert [(o.method, o.seed, o.run["error"].splitlines()[-1]) for o in failed] == [
-        ("static", 1, "RuntimeError: out of luck")
-    ]
+    alone = {"methods": {"static": {"controller": "static"}}}
+    done = benchmark.run(load(tmp_path, **alone), executor=Here("static seed 1"))
+    failed = [(o.method, o.seed, o.run["error"].splitlines()[-1]) for o in done.outcomes if o.failed]
+    assert failed == [("static", 1, "RuntimeError: out of luck")]
     assert done.failed == 1
+    assert len(list((tmp_path / "out" / "records").iterdir())) == 3
     text = benchmark.report(done, "x")[0].read_text()
     assert "Failed: static on CartPole-v1, seed 1: RuntimeError: out of luck" in text
-    assert "not compared" not in text.split("###")[1] or "undecided" in text
+    assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
     again = Here()
-    assert benchmark.run(load(tmp_path), executor=again).failed == 1
+    assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1
     assert again.done == [], "a failed run is not tried again by itself"
-    assert benchmark.run(load(tmp_path), executor=again, retry_failed=True).failed == 0
+    assert benchmark.run(load(tmp_path, **alone), executor=again, retry_failed=True).failed == 0
     assert again.done == ["CartPole-v1 static seed 1"]
 
 
@@ -179,7 +178,8 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
             told.append(score)
 
     monkeypatch.setattr(methods.tuners, "create", lambda name, space, seed: Tuner(space, seed))
-    suite = load(tmp_path, methods={k: v for k, v in TINY["methods"].items() if k != "noise"}, score="final_return")
+    kinds = {name: TINY["methods"][name] for name in ("static", "search")}
+    suite = load(tmp_path, methods=kinds, score="final_return", seeds=1, target={"seeds": 1})
     executor = Here("trial 2")
     monkeypatch.setattr(methods, "check", lambda suite: None)
     done = benchmark.run(suite, executor=executor)
