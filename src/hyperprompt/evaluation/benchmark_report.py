@@ -49,7 +49,7 @@ def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
 
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
-    parts: list[Table | None] = [text.wins(tables)]
+    parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
     parts += [text.overall(tables)] if "single" in protocol.accounts else []
     parts += [text.totals(tables)] if "total" in protocol.accounts else []
     parts += [text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
@@ -128,12 +128,13 @@ def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
     for account in protocol.accounts:
         rows = [(method, tables.steps_ratio(method, account)) for method in others]
         label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
-        found.append((f"Steps to R*, {ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, log=True)))
+        found.append((f"Steps to R*, {ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
     for name, what in text.METRICS.items():
         aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
         own = dict(aggregates)[tables.baseline].value
         label = f"interquartile mean, task scale (line: {tables.baseline})"
-        found.append((f"{what[0].upper()}{what[1:]}", plots.intervals(aggregates, label, own if math.isfinite(own) else 0.0)))
+        line = own if math.isfinite(own) else 0.0
+        found.append((f"{what[0].upper()}{what[1:]}", plots.intervals(aggregates, label, line, tables.methods)))
     return [(what, picture(svg)) for what, svg in found if svg is not None]
 
 
@@ -144,14 +145,18 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
     sequences += [sequence(search, method) for method, cell in tuned.items() for search in cell.searches]
     steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
     names = hyperparameters(steered)
-    order = list(dict.fromkeys(run.controller for run in runs))
+
+    def curves(which: Sequence[Run], size: tuple[float, float]) -> str | None:
+        return picture(plots.learning_curves(which, size, tables.methods))
+
+    colours = plots.styles(tables.methods)
     return {
         "table": text.on_task(tables, task),
-        "curves": picture(plots.learning_curves(runs)) if runs else None,
-        "curves_narrow": picture(plots.learning_curves(runs, plots.NARROW)) if runs else None,
-        "sequences": picture(plots.learning_curves(sequences)) if tuned and "total" in protocol.accounts else None,
-        "thetas": [(name, picture(plots.theta(steered, name))) for name in names],
-        "legend": [(m, plots.styles(order)[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
+        "curves": curves(runs, plots.WIDE) if runs else None,
+        "curves_narrow": curves(runs, plots.NARROW) if runs else None,
+        "sequences": curves(sequences, plots.WIDE) if tuned and "total" in protocol.accounts else None,
+        "thetas": [(name, picture(plots.theta(steered, name, tables.methods))) for name in names],
+        "legend": [(m, colours[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
     }
 
 

@@ -26,6 +26,8 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    wrap: bool = False
+    """Whether cells hold text that may be broken into lines."""
 
     def markdown(self) -> str:
         lines = [self.header, ("---", *["---:"] * (len(self.header) - 1)), *self.rows]
@@ -49,27 +51,23 @@ def _mean(values: Array) -> str:
     return number(float(known.mean())) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
 
 
-def wins(tables: Tables) -> Table:
-    """How each method fares against the baseline, task by task; wins and losses side by side."""
+def wins(tables: Tables, name: str) -> Table:
+    """How each method fares against the baseline by one of METRICS, task by task; wins and losses side by side."""
     rows = []
     for method in tables.methods:
         if method == tables.baseline:
             continue
-        row = [method]
-        for name in METRICS:
-            held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
-            for task in tables.tasks:
-                held[verdict(tables.difference(task, method, name))].append(task.name)
-            undecided = [*held["open"], *held["one seed"], *held["not compared"]]
-            row += [_listed(held["win"]), _listed(held["loss"]), _listed(undecided)]
-        rows.append(tuple(row))
-    header = ("method", *(f"{what}: {kind}" for what in METRICS.values() for kind in ("wins", "losses", "undecided")))
-    level = f"{100 * tables.confidence:g}%"
+        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
+        for task in tables.tasks:
+            held[verdict(tables.difference(task, method, name))].append(task.name)
+        undecided = [*held["open"], *held["one seed"], *held["not compared"]]
+        rows.append((method, _listed(held["win"]), _listed(held["loss"]), _listed(undecided)))
     note = (
-        f"Against {tables.baseline}, one run each. A win or a loss: the {level} interval of the difference of means leaves 0 "
-        f"out. '{tables.zero_line}' is the baseline against itself: what seeds alone do."
+        f"Against {tables.baseline}, one run each. A win or a loss: the {100 * tables.confidence:g}% interval of the "
+        f"difference of means leaves 0 out. '{tables.zero_line}' is the baseline against itself: what seeds alone do."
     )
-    return Table(f"Wins and losses against {tables.baseline}", header, tuple(rows), note)
+    title = f"Wins and losses against {tables.baseline}: {METRICS[name]}"
+    return Table(title, ("method", "wins", "losses", "undecided"), tuple(rows), note, wrap=True)
 
 
 def _listed(tasks: Sequence[str]) -> str:
@@ -196,7 +194,7 @@ def found(tables: Tables) -> Table | None:
                 settings = _changed(first["config"]["agent"], search.run["config"]["agent"])
                 rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
     header = ("task", "method", "tuning seed", "trials", "settings found")
-    return Table("Settings that the tuners found", header, tuple(rows)) if rows else None
+    return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None
 
 
 def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> str:

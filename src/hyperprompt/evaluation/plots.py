@@ -75,11 +75,14 @@ def _steps_axis(axes: Any, runs: Sequence[Run]) -> None:
     axes.set_xlabel("environment steps")
 
 
-def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE) -> str:
-    """Mean return over environment steps; with several seeds their mean, the seeds as thin lines, min to max as a band."""
+def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE, controllers: Sequence[str] | None = None) -> str:
+    """Mean return over environment steps; with several seeds their mean, the seeds as thin lines, min to max as a band.
+
+    `controllers` fixes the colours where a page has several figures; by default those of `runs`, in their order.
+    """
     figure, axes = _figure(size)
     groups = by_controller(runs)
-    for controller, (colour, dashes) in styles(list(groups)).items():
+    for controller, (colour, dashes) in styles(controllers or list(groups)).items():
         curves = [run.curve for run in groups.get(controller, []) if run.curve[0].size]
         if not curves:
             continue
@@ -126,11 +129,14 @@ def _theta_scale(axes: Any, name: str, algorithm: str, values: Sequence[float]) 
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def theta(runs: Sequence[Run], name: str) -> str | None:
-    """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values."""
+def theta(runs: Sequence[Run], name: str, controllers: Sequence[str] | None = None) -> str | None:
+    """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values.
+
+    `controllers` as for `learning_curves`.
+    """
     figure, axes = _figure(NARROW)
     groups, drawn = by_controller(runs), list[float]()
-    for controller, (colour, _) in styles(list(groups)).items():
+    for controller, (colour, _) in styles(controllers or list(groups)).items():
         for i, run in enumerate(groups.get(controller, [])):
             steps, values = run.theta(name)
             drawn += values
@@ -205,14 +211,19 @@ def adapt_seconds(runs: Sequence[Run]) -> str | None:
     return _svg(figure)
 
 
-def intervals(rows: Sequence[tuple[str, Any]], label: str, line: float, log: bool = False) -> str | None:
-    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known."""
+def intervals(
+    rows: Sequence[tuple[str, Any]], label: str, line: float, controllers: Sequence[str], log: bool = False
+) -> str | None:
+    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known.
+
+    `controllers` as for `learning_curves`.
+    """
     known = [(name, estimate) for name, estimate in rows if np.isfinite(estimate.value)]
     if not known:
         return None
     figure, axes = _figure((NARROW[0], 1.1 + 0.36 * len(known)))
     for i, (name, estimate) in enumerate(known):
-        colour = styles([name for name, _ in rows])[name][0]
+        colour = styles(controllers)[name][0]
         axes.barh(i, estimate.value - line, left=line, height=0.55, color=colour, alpha=0.75)
         if np.isfinite(estimate.low):
             axes.plot([estimate.low, estimate.high], [i, i], color="#1b1b1b", linewidth=1.4, marker="|", markersize=7)

@@ -95,8 +95,8 @@ class Suite(_Strict):
     set: dict[str, Any] = {}
     score: Literal["auc", "final_return"] = "auc"
     """What a tuner is told about a trial."""
-    accounts: tuple[Account, ...] = ("total", "single")
-    """total: a tuner's trials on the x-axis; single: one run each, the tuner's cost stated beside it."""
+    accounts: tuple[Account, ...] = ("single", "total")
+    """single: one run each, a tuner's cost stated beside it; total: its trials on the x-axis."""
     meta_training_steps: dict[str, Annotated[int, Field(gt=0)]] = {}
     """Environment steps that a method's training took once, before the suite."""
     resamples: int = Field(default=2000, ge=100, le=100_000)
