@@ -30,9 +30,15 @@ def env_name(model: BaseAlgorithm) -> str:
         return type(model.env.unwrapped).__name__
 
 
-def seed_at(seed: int, step: int) -> int:
-    """The seed of environments and generators of a run resumed at environment step `step`: its own at step 0."""
-    return seed if step == 0 else int(np.random.SeedSequence([seed, step]).generate_state(1)[0] % 2**31)
+def seed_at(seed: int, step: int, branch: int | None = None) -> int:
+    """The seed of environments and generators of a run that goes on at environment step `step`: its own at step 0.
+
+    Branches that go on from one state each have a number, and a seed of their own at every step.
+    """
+    if branch is None and step == 0:
+        return seed
+    words = [seed, step] if branch is None else [seed, step, branch]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] % 2**31)
 
 
 def rebuild_environments(model: BaseAlgorithm) -> None:
@@ -40,5 +46,18 @@ def rebuild_environments(model: BaseAlgorithm) -> None:
     assert model.env is not None
     model._last_obs = model.env.reset()  # type: ignore[assignment]
     model._last_episode_starts = np.ones((model.n_envs,), dtype=bool)
-    if model._vec_normalize_env is not None:
-        model._last_original_obs = model._vec_normalize_env.get_original_obs()
+    if (normaliser := model.get_vec_normalize_env()) is not None:
+        model._last_original_obs = normaliser.get_original_obs()  # what the replay buffer stores
+
+
+def fix_budget(model: BaseAlgorithm, total_steps: int) -> None:
+    """Schedules see progress through `total_steps`, in however many calls of `learn` they are trained.
+
+    Stable-Baselines3 would measure it by the end of the call; the on-policy loop passes that end as an argument, so that
+    setting `_total_timesteps` is not enough.
+    """
+
+    def update(num_timesteps: int, total_timesteps: int) -> None:
+        model._current_progress_remaining = 1.0 - num_timesteps / total_steps
+
+    model._update_current_progress_remaining = update  # type: ignore[method-assign]

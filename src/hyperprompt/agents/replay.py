@@ -1,4 +1,5 @@
 """The replay buffer on disk, as a log: a checkpoint writes only the transitions that are new since the last one.
+`filled` and `fill` copy it within memory.
 
 Rows are numbered over the whole run; row n lies at position n mod capacity of the buffer. A chunk holds the rows
 [first, last) and carries them in its name.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,32 @@ class ReplayLog:
         fsync_folder(self._folder)
 
 
+def filled(buffer: ReplayBuffer) -> dict[str, Any]:
+    """A copy of the part of the buffer that is filled, for `fill`; it shares no memory with the buffer.
+
+    Raises:
+        InvalidValue: as `ReplayLog.append`.
+    """
+    rows = buffer.buffer_size if buffer.full else buffer.pos
+    return {"end": buffer.pos, "full": buffer.full, "rows": {name: a[:rows].copy() for name, a in _arrays(buffer).items()}}
+
+
+def fill(buffer: ReplayBuffer, saved: Mapping[str, Any]) -> None:
+    """Make `buffer`, constructed the same way, what it was when `filled` was called. The copy stays usable.
+
+    Raises:
+        InvalidValue: a buffer of other transitions or another capacity.
+    """
+    arrays = _arrays(buffer)
+    _check("the snapshot", saved["rows"], arrays)
+    rows = len(saved["rows"]["rewards"])
+    if rows > buffer.buffer_size or (saved["full"] and rows != buffer.buffer_size):
+        raise InvalidValue(f"the snapshot holds {rows} rows, the agent's buffer has {buffer.buffer_size}")
+    for name, array in arrays.items():
+        array[:rows] = saved["rows"][name]
+    buffer.pos, buffer.full = saved["end"], saved["full"]
+
+
 def check_storable(buffer: ReplayBuffer) -> None:
     """Refuses a buffer that `ReplayLog` could not store.
 
@@ -174,8 +201,8 @@ def _read(path: Path) -> dict[str, Array]:
         raise RunFolderError(f"{path} cannot be read: {error}") from error
 
 
-def _check(path: Path, chunk: dict[str, Array], arrays: dict[str, Array]) -> None:
+def _check(source: Path | str, chunk: dict[str, Array], arrays: dict[str, Array]) -> None:
     stored = {name: (rows.shape[1:], rows.dtype) for name, rows in chunk.items()}
     wanted = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
     if stored != wanted:
-        raise InvalidValue(f"{path} holds other transitions than the agent's buffer: {stored} against {wanted}")
+        raise InvalidValue(f"{source} holds other transitions than the agent's buffer: {stored} against {wanted}")

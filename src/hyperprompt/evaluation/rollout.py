@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,7 @@ def episode_returns(
     streams are left as they were.
     """
     normaliser = model.get_vec_normalize_env()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _drawing_from(model, seed):
         env.seed(seed)
         observations: Any = env.reset()
         returns = np.zeros(env.num_envs)
@@ -37,6 +38,24 @@ def episode_returns(
             if not running.any():
                 break
     return returns
+
+
+@contextmanager
+def _drawing_from(model: BaseAlgorithm, seed: int) -> Iterator[None]:
+    """Actions are drawn from `seed`; afterwards the generators are where they were. SBX's policies hold their own."""
+    policy: Any = model.policy
+    keys = {name: getattr(policy, name) for name in ("key", "noise_key") if hasattr(policy, name)}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if keys:
+            import jax
+
+            policy.key, policy.noise_key = jax.random.split(jax.random.PRNGKey(seed))
+        try:
+            yield
+        finally:
+            for name, key in keys.items():
+                setattr(policy, name, key)
 
 
 def random_returns(env: VecEnv, seed: int = 0, max_steps: int = 100_000) -> NDArray[np.float64]:
