@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
         "static": {"controller": "static"},
         "noise": {"controller": "random"},
         "search": {"tuner": "random", "trials": 3, "set": {"tune": ["learning_rate", "n_epochs"]}},
+        "pbt": {"population": 2},
     },
     "seeds": 2,
     "target": {"seeds": 2},
@@ -47,8 +48,7 @@ class Here:
         if self.broken in job.label:
             future.set_result("Traceback ...\nRuntimeError: out of luck")
             return future
-        order = {"config": job.config.model_dump(mode="json"), "folder": job.folder, "record": job.record}
-        carry_out(order)
+        carry_out(json.loads(json.dumps(job.to_dict())))
         future.set_result("")
         return future
 
@@ -71,7 +71,7 @@ Finished = tuple[Path, Here, benchmark.Benchmark]
 
 def test_every_run_is_carried_out_once(finished: Finished) -> None:
     folder, executor, done = finished
-    assert len(executor.done) == len(set(executor.done)) == 2 + 2 + (3 + 2) + 2
+    assert len(executor.done) == len(set(executor.done)) == 2 + 2 + (3 + 2) + 2 + 2
     assert len(list((folder / "out" / "records").iterdir())) == len(executor.done)
     assert [(o.method, o.seed) for o in done.outcomes] == [(m, s) for m in TINY["methods"] for s in (0, 1)]
     assert [o.seed for o in done.targets] == [8001, 8002]
@@ -84,9 +84,9 @@ def test_a_second_start_repeats_nothing_and_adds_what_is_new(finished: Finished)
     assert benchmark.run(load(folder), executor=again).outcomes == done.outcomes
     assert again.done == []
     outlook = benchmark.outlook(load(folder, seeds=3))
-    assert (outlook.runs - outlook.done, outlook.steps_left) == (3, 3 * 256)
+    assert (outlook.runs - outlook.done, outlook.steps_left) == (5, 5 * 256), "a population of two is two runs"
     benchmark.run(load(folder, seeds=3), executor=again)
-    assert len(again.done) == 3
+    assert len(again.done) == 4
     assert all("seed 2" in label for label in again.done)
 
 
@@ -106,7 +106,7 @@ def test_trials_run_on_the_tuning_seed_the_first_with_the_defaults_the_best_on_t
 
 
 def test_a_trial_equals_a_static_run_with_its_settings(finished: Finished, tmp_path: Path) -> None:
-    trial = finished[2].outcomes[-1].trials[-1]
+    trial = next(o for o in finished[2].outcomes if o.method == "search").trials[-1]
     agent = {key: trial["config"]["agent"][key] for key in ("n_steps", "learning_rate", "n_epochs")}
     values = {"env": "CartPole-v1", "controller": "static", "steps": 256, "seed": 7001, "n_envs": 1, "agent": agent}
     result = deploy.train(parse(values), tmp_path / "run", page=False)
@@ -117,9 +117,21 @@ def test_a_trial_equals_a_static_run_with_its_settings(finished: Finished, tmp_p
 def test_records_hold_what_the_fixed_scale_holds(finished: Finished) -> None:
     committed = json.loads((Path(__file__).parents[2] / "results" / "static" / "CartPole-v1-s9001.json").read_text())
     for outcome in finished[2].outcomes:
+        if outcome.method == "pbt":
+            continue
         assert set(outcome.run) - {"theta"} == set(committed)
         assert set(outcome.run["curve"]) == set(committed["curve"])
         assert ("theta" in outcome.run) == (outcome.method == "noise")
+
+
+def test_a_population_is_one_run_that_costs_all_members_steps(finished: Finished) -> None:
+    runs = [o.run for o in finished[2].outcomes if o.method == "pbt"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    for run in runs:
+        assert run["members"] == 2
+        assert run["result"]["steps"] == 2 * 256
+        assert run["curve"]["step"][-1] == 256
+        assert len(run["theta"]["learning_rate"]) == len(run["curve"]["step"])
 
 
 def test_the_report(finished: Finished) -> None:
@@ -134,8 +146,9 @@ def test_the_report(finished: Finished) -> None:
         assert "trials: 3" in text, "the suite file itself"
     assert 'src="http' not in page
     assert "<script" not in page
-    cost = next(line for line in markdown.splitlines() if line.startswith("| search |") and " of 1 |" in line)
-    assert cost.split("|")[-2].strip() == "3", "a tuner's row states its trials' steps, in units of T"
+    lines = [line for line in markdown.splitlines() if " of 1 |" in line]
+    costs = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in lines}
+    assert costs == {"static": "0", "noise": "0", "search": "3", "pbt": "1", "static, other seeds": "0"}, "in units of T"
     assert (folder / "out" / "table.md").exists()
 
 

@@ -57,9 +57,10 @@ class Cell:
 
     @cached_property
     def total(self) -> Array:
-        """Steps to R* of each search and the first final run after it, (2, n_searches); without a search as `single`."""
-        if not self.tuned:
-            return self.single
+        """Steps to R* of each search and the first final run after it, (2, n_searches); all members' steps of a population.
+
+        Without either as `single`.
+        """
         sequences = [self._sequence(o) for o in self.searches]
         return censored([s for s, _ in sequences], [spent for _, spent in sequences])
 
@@ -69,16 +70,19 @@ class Cell:
 
     @property
     def searches(self) -> list[Outcome]:
-        """The first outcome of every search."""
+        """The first outcome of every search; every outcome without one."""
+        if not self.tuned:
+            return list(self.outcomes)
         first: dict[int | None, Outcome] = {}
         for outcome in self.outcomes:
             first.setdefault(outcome.tuning_seed, outcome)
         return list(first.values())
 
     @property
-    def tuning_steps(self) -> float:
-        """Environment steps that a search took, mean over searches; 0 without one."""
-        return float(np.mean([sum(self._spent(t) for t in o.trials) for o in self.searches]))
+    def beside(self) -> float:
+        """Environment steps beside those of one run: of a search before it, of a population's other members; the mean."""
+        own = [self._spent(o.run) / _members(o.run) for o in self.searches]
+        return self.spent - float(np.mean(own))
 
     @property
     def spent(self) -> float:
@@ -89,7 +93,7 @@ class Cell:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""
         spent, reached = 0.0, math.inf
         for record in (*outcome.trials, outcome.run):
-            reached = min(reached, spent + self._reached(record))
+            reached = min(reached, spent + _members(record) * self._reached(record))
             spent += self._spent(record)
         return reached, spent
 
@@ -102,6 +106,10 @@ class Cell:
 
     def _spent(self, record: Record) -> float:
         return self.total_steps if "error" in record else float(record["result"]["steps"])
+
+
+def _members(record: Record) -> int:
+    return int(record.get("members", 1))
 
 
 @dataclass(frozen=True)

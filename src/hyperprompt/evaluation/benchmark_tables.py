@@ -90,19 +90,20 @@ def overall(tables: Tables) -> Table:
         rows.append(tuple(row))
     header = (
         *("method", "tasks", "IQM of AUC", "IQM of final return", "optimality gap", "P(better), AUC", "P(better), final"),
-        *("steps to R*, ratio", "wall seconds, ratio", "and before it: tuning steps (x T)"),
+        *("steps to R*, ratio", "wall seconds, ratio", "steps beside it (x T)"),
     )
     note = (
         "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
         "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
         f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; a run that "
-        "missed R* counts as T. A tuner's runs have the settings its search found; the search is in the last column only."
+        "missed R* counts as T. Steps beside the run are those of a tuner's search or of a population's other members; they "
+        "count in the last column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
 
 def _cost(tables: Tables, method: str) -> str:
-    shares = [t.cells[method].tuning_steps / t.total_steps for t in tables.tasks if method in t.cells]
+    shares = [t.cells[method].beside / t.total_steps for t in tables.tasks if method in t.cells]
     return number(float(np.mean(shares))) if shares and max(shares) > 0 else "0"
 
 
@@ -123,7 +124,7 @@ def totals(tables: Tables) -> Table:
         )
     header = ("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio")
     note = (
-        "A tuner's trials come first, then its final run, and every environment step counts. R* is reached at the first "
+        "A tuner's trials come first, then its final run; a population's members all count. R* is reached at the first "
         "sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. "
         "The ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, "
         "not a test seed."
@@ -150,12 +151,12 @@ def on_task(tables: Tables, task: TaskTable) -> Table:
             row.append(f"{interval(estimate)} {verdict(estimate)}")
         row += [_reached(sample, task) for sample in (cell.single, cell.total)]
         row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]
-        row.append(number(cell.tuning_steps) if cell.tuned else "0")
+        row.append(number(cell.beside))
         rows.append(tuple(row))
     header = (
         *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
         *("final against baseline", "median steps to R*", "the same, trials included", "wall seconds", "adapt seconds"),
-        *("gradient updates", "tuning steps"),
+        *("gradient updates", "steps beside it"),
     )
     return Table(task.name, header, tuple(rows), _task_note(tables, task))
 

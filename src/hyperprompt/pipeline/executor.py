@@ -8,11 +8,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hyperprompt.config import RunConfig
 from hyperprompt.pipeline import results
@@ -34,6 +34,22 @@ class Job:
     folder: Path
     """Its run folder, made anew."""
     record: Path
+    population: Mapping[str, Any] | None = None
+    """Keyword arguments of `controllers.population.train_population` where the run is one of those."""
+
+    @property
+    def runs(self) -> int:
+        """How many runs of T steps it holds."""
+        return 1 if self.population is None else int(self.population["size"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a worker needs, as plain JSON values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "folder": str(self.folder),
+            "record": str(self.record),
+            "population": self.population,
+        }
 
 
 class Executor(Protocol):
@@ -69,7 +85,6 @@ class Processes:
             future.set_result(f"the run could not be started: {error}")
 
     def _error(self, job: Job) -> str:
-        order = {"config": job.config.model_dump(mode="json"), "folder": str(job.folder), "record": str(job.record)}
         process = subprocess.Popen(
             [sys.executable, "-m", "hyperprompt.pipeline.worker"],
             stdin=subprocess.PIPE,
@@ -83,7 +98,7 @@ class Processes:
         try:
             assert process.stdin is not None
             assert process.stderr is not None
-            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.write(json.dumps(job.to_dict()) + "\n")
             process.stdin.flush()  # and kept open: see worker
             said = process.stderr.read()
             code = process.wait()

@@ -21,7 +21,7 @@ from hyperprompt.pipeline import results
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import ControllerMethod, Method, Suite, TaskEntry, TunerMethod, settings
+from hyperprompt.pipeline.suite import ControllerMethod, Method, PopulationMethod, Suite, TaskEntry, TunerMethod, settings
 from hyperprompt.search import registry as tuners
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
@@ -46,11 +46,11 @@ class Case:
         values = settings(self.suite, self.task, self.method)
         return resolve(validated(RunConfig, {**values, **own, "seed": seed, "checkpoints": False}))
 
-    def job(self, config: RunConfig, role: str = "") -> Job:
-        name = results.key(config)
+    def job(self, config: RunConfig, role: str = "", population: Mapping[str, Any] | None = None) -> Job:
+        name = results.key(config, **({} if population is None else {"population": population}))
         label = " ".join(part for part in (self.task.label, self.name, role, f"seed {config.seed}") if part)
         folder = self.suite.folder
-        return Job(label, self.task.label, config, folder / "runs" / name, folder / "records" / f"{name}.json")
+        return Job(label, self.task.label, config, folder / "runs" / name, folder / "records" / f"{name}.json", population)
 
     def outcomes(self, seeds: Sequence[int], runs: Sequence[Record], **search: Any) -> list[Outcome]:
         return [Outcome(self.task.label, self.name, s, run, **search) for s, run in zip(seeds, runs, strict=True)]
@@ -111,19 +111,34 @@ def tuner(case: Case, seeds: Sequence[int]) -> Plans:
     return [plan(seed, share) for seed, share in shares if share]
 
 
+def population(case: Case, seeds: Sequence[int]) -> Plans:
+    """{population: N}: N runs of T steps in lockstep a seed, as one job."""
+    method = case.method
+    assert isinstance(method, PopulationMethod)
+
+    def plan() -> Plan[list[Outcome]]:
+        settings = {"size": method.population, "select_only": method.select_only}
+        configs = [case.config(seed, controller="static") for seed in seeds]
+        records = yield [case.job(config, population=settings) for config in configs]
+        return case.outcomes(seeds, records)
+
+    return [plan()]
+
+
 _KINDS: Mapping[type[Method], Callable[[Case, Sequence[int]], Plans]] = {
     ControllerMethod: controller,
     TunerMethod: tuner,
+    PopulationMethod: population,
 }
 
 
 def size(case: Case, seeds: Sequence[int]) -> int:
-    """Runs of a method on a task, shared ones counted."""
+    """Runs of T steps of a method on a task, shared ones counted."""
     method = case.method
     if isinstance(method, TunerMethod):
         assert isinstance(case.suite.tuning_seeds, tuple)
         return len(seeds) + method.trials * min(len(seeds), len(case.suite.tuning_seeds))
-    return len(seeds)
+    return len(seeds) * (method.population if isinstance(method, PopulationMethod) else 1)
 
 
 def cases(suite: Suite) -> list[Case]:

@@ -78,12 +78,12 @@ class Outlook:
     def ended(self, job: Job, error: str) -> str:
         """Takes note of a run that has ended, and says so in a line."""
         part = self.parts[job.task]
-        part.done = min(part.done + 1, part.runs)
+        part.done = min(part.done + job.runs, part.runs)
         if error:
             said = f"FAILED: {error.splitlines()[-1]}"
         else:
             result = results.read(job.record)["result"]
-            part.seconds.append(result["wall_seconds"])
+            part.seconds.append(result["wall_seconds"] / job.runs)
             auc = "no episode ended" if result["auc"] is None else f"AUC {result['auc']:.4g}"
             said = f"{auc}, {result['wall_seconds']:.0f} s"
         return f"[{self.done}/{self.runs}] {job.label}: {said}; about {clock(self.seconds_left)} left"
@@ -111,12 +111,16 @@ def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, str]) -> None:
         batch = next(plan)
         while True:
             known = [job for job in batch if job.record in failures or job.record.exists()]
-            part.done += len(known)
+            part.done += sum(job.runs for job in known)
             records = [
                 results.failure(job.config, failures[job.record]) if job.record in failures else results.read(job.record)
                 for job in known
             ]
-            part.seconds += [record["result"]["wall_seconds"] for record in records if "error" not in record]
+            part.seconds += [
+                record["result"]["wall_seconds"] / job.runs
+                for job, record in zip(known, records, strict=True)
+                if "error" not in record
+            ]
             if len(known) < len(batch):
                 return
             batch = plan.send(records)

@@ -1,7 +1,9 @@
 """Records: one JSON file a finished run, which benchmarks and the fixed task scale are computed from.
 
 A record holds task, seed, result, curve (step, return_mean, episodes), config, versions; where there are any, evaluation and
-theta, the values in force during each interval of a run that changed them. The record of a failed run holds `error` instead.
+theta, the values in force during each interval of a run that changed them. A population adds `members`, how many runs it is;
+its curve and theta are those of the member that led before the interval, over the steps of one member. The record of a failed
+run holds `error` instead.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperprompt.config import RunConfig
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import RunFolderError
+from hyperprompt.evaluation.metrics import auc, final_return
+from hyperprompt.records import versions
 from hyperprompt.runs import RunFolder
 
 Record = dict[str, Any]
@@ -61,6 +66,36 @@ def from_folder(folder: Path) -> Record:
     if any(len(set(values)) > 1 for values in theta.values()):
         record["theta"] = theta
     return record
+
+
+def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
+    """The record of what `controllers.population.train_population` returned; `result.steps` are those of all members."""
+    members, best = trained["members"], trained["best"]
+    steps, returns = [float(step) for step in members[0]["steps"]], best["returns"]
+    leaders = [members[leader]["theta"][i] for i, leader in enumerate(best["member"])]
+    assert config.steps is not None
+    return {
+        "task": config.env,
+        "seed": config.seed,
+        "result": {
+            "env": config.env,
+            "algo": config.algo,
+            "controller": "population",
+            "seed": config.seed,
+            "steps": trained["steps"],
+            "auc": auc(steps, returns, config.steps),
+            "final_return": final_return(steps, returns, config.steps),
+            "wall_seconds": trained["seconds"],
+            "adapt_seconds": trained["adapt_seconds"],
+            "gradient_updates": trained["updates"],
+            "decisions": sum(len(member["steps"]) for member in members),
+        },
+        "curve": {"step": steps, "return_mean": returns},
+        "config": config.model_dump(mode="json"),
+        "versions": versions(),
+        "theta": {name: [theta[name] for theta in leaders] for name in leaders[0]},
+        "members": trained["size"],
+    }
 
 
 def failure(config: RunConfig, error: str) -> Record:

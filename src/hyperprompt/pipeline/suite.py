@@ -71,7 +71,19 @@ class TunerMethod(Method):
     trials: int = Field(ge=1)
 
 
-KINDS: dict[str, type[Method]] = {"controller": ControllerMethod, "tuner": TunerMethod}
+class PopulationMethod(Method):
+    """Population-based training: `population` runs of T steps each in lockstep, for every test seed."""
+
+    population: int = Field(ge=2, le=1000)
+    select_only: bool = False
+    """Copy without exploring: the control."""
+
+
+KINDS: dict[str, type[Method]] = {
+    "controller": ControllerMethod,
+    "tuner": TunerMethod,
+    "population": PopulationMethod,
+}
 """The key that tells a method's kind. Each has a function of the same name in `pipeline.methods`."""
 
 

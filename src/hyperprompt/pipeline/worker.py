@@ -18,14 +18,20 @@ from hyperprompt.errors import HyperPromptError
 
 
 def run(job: dict[str, Any]) -> None:
-    """Train the job's configuration from zero and write its record; a folder that an interrupted try left is replaced."""
+    """Train what the job says (`executor.Job.to_dict`) from zero and write its record."""
     from hyperprompt.config import parse
     from hyperprompt.pipeline import deploy, results
 
-    folder = Path(job["folder"])
-    shutil.rmtree(folder, ignore_errors=True)
-    deploy.train(parse(job["config"]), folder, page=False)
-    results.write(Path(job["record"]), results.from_folder(folder))
+    config, folder, record = parse(job["config"]), Path(job["folder"]), Path(job["record"])
+    if job["population"] is not None:
+        from hyperprompt.controllers.population import train_population
+
+        trained = train_population(config, seed=config.seed, **job["population"])
+        results.write(record, results.from_population(config, trained))
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted try left
+    deploy.train(config, folder, page=False)
+    results.write(record, results.from_folder(folder))
 
 
 def _end_with_whoever_started_this() -> None:
