@@ -142,7 +142,12 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
     runs = [run_of(o.run, method) for method, cell in task.cells.items() for o in cell.outcomes if not o.failed]
     tuned = {method: cell for method, cell in task.cells.items() if cell.tuned}
     sequences = [run for run in runs if run.controller == tables.baseline]
-    sequences += [sequence(search, method) for method, cell in tuned.items() for search in cell.searches]
+    sequences += [
+        sequence(search, method)
+        for method, cell in tuned.items()
+        for search in cell.searches
+        if not all("error" in record for record in (*search.trials, search.run))
+    ]
     steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
     names = hyperparameters(steered)
 
@@ -185,13 +190,20 @@ def run_of(record: Record, label: str) -> Run:
 
 
 def sequence(search: Outcome, label: str) -> Run:
-    """The trials of a search and the final run after it as one curve over the environment steps spent in all."""
+    """The trials of a search and the final run after it as one curve over the environment steps spent in all.
+
+    At least one of them has finished.
+    """
     step, returns, spent = [], [], 0.0
-    records = [record for record in (*search.trials, search.run) if "error" not in record]
-    for record in records:
+    finished = search.run
+    for record in (*search.trials, search.run):
+        if "error" in record:  # it costs its budget and shows nothing
+            spent += record["config"]["steps"]
+            continue
+        finished = record
         step += [spent + s for s in record["curve"]["step"]]
         returns += record["curve"]["return_mean"]
         spent += record["result"]["steps"]
     assert all(a < b for a, b in pairwise(step))
-    whole = {**records[-1], "curve": {"step": step, "return_mean": returns}, "theta": {}}
+    whole = {**finished, "curve": {"step": step, "return_mean": returns}, "theta": {}}
     return run_of(whole, label)
