@@ -6,8 +6,10 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -33,6 +35,11 @@ KILLS = 20
 def start(suite: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hyperprompt", "benchmark", str(suite), "--out", str(out)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def wait(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
+    while process.poll() is None and not until():
+        time.sleep(0.01)
 
 
 def records(out: Path) -> dict[str, tuple[int, int]]:
@@ -73,14 +80,14 @@ def test_a_killed_benchmark_loses_and_repeats_nothing(tmp_path: Path) -> None:
     while kills < KILLS:
         out = tmp_path / str(round_)
         process = start(suite, out)
-        before, begun = records(out), time.monotonic()
-        # Half of the kills strike at any moment, half just after a run has finished, when the next is being begun.
-        await_record, patience = rng.random() < 0.5, rng.uniform(0.5, 15)
-        while process.poll() is None and time.monotonic() - begun < (600 if await_record else patience):
-            if await_record and len(records(out)) > len(before):
-                break
-            time.sleep(0.002)
-        time.sleep(rng.choice([0.0, rng.uniform(0, 0.3)]))
+        before = records(out)
+        # Half of the kills strike at any moment once runs have begun, half just after one has finished.
+        if rng.random() < 0.5:
+            wait(process, lambda known=len(before), out=out: len(records(out)) > known)
+            time.sleep(rng.uniform(0, 0.3))
+        else:
+            wait(process, lambda process=process: bool(psutil.Process(process.pid).children()))
+            time.sleep(rng.uniform(0, 8))
         if process.poll() is None:
             process.kill()
             process.wait()
@@ -104,14 +111,11 @@ def test_a_killed_benchmark_loses_and_repeats_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.very_slow
 def test_the_workers_end_with_a_killed_benchmark(tmp_path: Path) -> None:
-    import psutil
-
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({**SUITE, "tasks": [{"env": "CartPole-v1", "steps": 1_000_000}]}, sort_keys=False))
     process = start(suite, tmp_path / "out")
-    deadline = time.monotonic() + 120
-    while len(workers := psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait(process, lambda: len(psutil.Process(process.pid).children()) == 2)
+    workers = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=30)
