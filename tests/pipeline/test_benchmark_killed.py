@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,14 @@ KILLS = 20
 def start(suite: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hyperprompt", "benchmark", str(suite), "--out", str(out)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def more_records(out: Path, than: int) -> bool:
+    return len(records(out)) > than
+
+
+def has_children(process: subprocess.Popen[bytes], count: int) -> bool:
+    return len(psutil.Process(process.pid).children()) >= count
 
 
 def wait(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
@@ -83,10 +92,10 @@ def test_a_killed_benchmark_loses_and_repeats_nothing(tmp_path: Path) -> None:
         before = records(out)
         # Half of the kills strike at any moment once runs have begun, half just after one has finished.
         if rng.random() < 0.5:
-            wait(process, lambda known=len(before), out=out: len(records(out)) > known)
+            wait(process, partial(more_records, out, len(before)))
             time.sleep(rng.uniform(0, 0.3))
         else:
-            wait(process, lambda process=process: bool(psutil.Process(process.pid).children()))
+            wait(process, partial(has_children, process, 1))
             time.sleep(rng.uniform(0, 8))
         if process.poll() is None:
             process.kill()
@@ -114,7 +123,7 @@ def test_the_workers_end_with_a_killed_benchmark(tmp_path: Path) -> None:
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({**SUITE, "tasks": [{"env": "CartPole-v1", "steps": 1_000_000}]}, sort_keys=False))
     process = start(suite, tmp_path / "out")
-    wait(process, lambda: len(psutil.Process(process.pid).children()) == 2)
+    wait(process, partial(has_children, process, 2))
     workers = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
