@@ -192,6 +192,7 @@ def test_the_replicates_of_a_mean_have_its_unbiased_variance():
         ({"a": [0.0, 1.0, 2.0], "b": [5.0, 6.0, 7.0]}, 4.0),  # equal variances add their degrees
         ({"a": [0.0, 1.0, 2.0], "b": [5.0] * 9}, 2.0),  # a task without variance adds none
         ({"a": [0.0, 3.0, 6.0], "b": [5.0, 6.0, 7.0]}, (9 + 1) ** 2 / (81 / 2 + 1 / 2)),
+        ({"a": [0.0, 1e-120, 2e-120], "b": [5e-120, 6e-120, 7e-120]}, 4.0),
         ({"a": [1.0, 1.0]}, math.inf),
     ],
 )

@@ -196,8 +196,10 @@ def _degrees(aggregate: Aggregate, samples: Sequence[dict[str, Array]]) -> float
             left_out[i][task] = x[..., [[k for k in range(n) if k != j] for j in range(n)]]
             variances.append((n - 1) * np.var(aggregate(*left_out)))
             degrees.append(n - 1)
-    v = np.array(variances)
-    return float(v.sum() ** 2 / (v**2 / degrees).sum()) if v.any() else np.inf
+    if not max(variances) > 0:
+        return np.inf
+    v = np.array(variances) / max(variances)  # else tiny squares are lost
+    return float(v.sum() ** 2 / (v**2 / degrees).sum())
 
 
 def _normal_tail(tail: float, degrees: float) -> float:
