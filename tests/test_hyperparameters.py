@@ -102,3 +102,21 @@ def test_default_sets_are_available_and_their_defaults_within_the_bounds_or_at_a
 
 def test_target_entropy_scales_with_the_action() -> None:
     assert for_algorithm("sac", action_dimensions=6)["target_entropy"].default == -6.0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name", "values", "mean"),
+    [
+        ("ppo", "learning_rate", [1e-4, 1e-2], 1e-3),
+        ("ppo", "n_epochs", [1, 2, 4], 2.0),
+        ("ppo", "n_epochs", [1, 2], 2**0.5),  # not rounded
+        ("ppo", "clip_range", [0.1, 0.4], 0.25),
+        ("ppo", "gamma", [0.9, 0.999], 0.99),
+        ("ppo", "ent_coef", [0.0, 0.01], 1e-3),  # 0 reads as the floor of 1e-4
+        ("ppo", "ent_coef", [0.0, 0.0], 0.0),
+        ("sac", "target_entropy", [-6.0, -2.0], -4.0),  # of several action dimensions, beyond the bounds for one
+        ("sac", "tau", [0.005], 0.005),
+    ],
+)
+def test_the_mean_is_on_the_own_scale(algorithm: str, name: str, values: list[float], mean: float) -> None:
+    assert for_algorithm(algorithm)[name].mean(values) == pytest.approx(mean)

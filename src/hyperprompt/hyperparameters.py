@@ -11,7 +11,7 @@ One unit of delta doubles a `log` or `integer` value, doubles the horizon 1/(1-x
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -100,6 +100,16 @@ class Hyperparameter:
         if before == after:
             return 0.0
         return self._coordinate(self.clip(after)) - self._coordinate(self.clip(before))
+
+    def mean(self, values: Sequence[float]) -> float:
+        """Mean of the coordinates, as a value: geometric on a log or integer scale (not rounded), arithmetic on a linear one,
+        geometric in the horizon 1/(1-x) on a one_minus_log one. But for linear ones, values are read within the bounds.
+        Equal values have themselves as mean.
+        """
+        if len(set(values)) == 1:
+            return values[0]
+        within = values if self.scale == "linear" else [self.clip(value) for value in values]
+        return self._from_coordinate(math.fsum(map(self._coordinate, within)) / len(values))
 
     def value(self, latent: float) -> float:
         """What the agent is given: integers rounded, all else as it is."""

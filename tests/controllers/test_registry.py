@@ -23,7 +23,9 @@ class Broken:
     pass
 
 
-@pytest.mark.parametrize("spec", ["static", "random", "anneal", "anneal:linear", "anneal:cosine", "kl-adaptive", "llm"])
+@pytest.mark.parametrize(
+    "spec", ["static", "random", "anneal", "anneal:linear", "anneal:cosine", "kl-adaptive", "bandit", "llm"]
+)
 def test_every_built_in_controller_is_built(spec: str) -> None:
     assert isinstance(registry.create(spec, seed=3), Controller)
 

@@ -43,7 +43,7 @@ def test_gp_beats_random_search_in_one_search(by_chance: list[float]) -> None:
     assert best("gp", seed=0) > np.mean(by_chance) + np.std(by_chance) / 2
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_gp_beats_random_search_and_tpe(by_chance: list[float]) -> None:
     process = [best("gp", seed) for seed in range(20)]
     assert standard_errors_apart(process, by_chance) > 6

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from hyperprompt.controllers import fixed
+from hyperprompt.controllers.bandit import Bandit
 from hyperprompt.core import Controller
 from hyperprompt.errors import InvalidValue, UnknownName
 
@@ -25,15 +26,24 @@ class Entry:
     """Algorithms it works with; empty means all."""
 
 
+def _check_options(controller: type[Controller], options: Mapping[str, Any]) -> None:
+    valid = [name for name in inspect.signature(controller).parameters if name != "seed"]
+    for name in options:
+        if name not in valid:
+            raise UnknownName(f"option of the {controller.name} controller", name, valid)
+
+
 def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
     from hyperprompt.controllers.llm import LLMController
 
-    valid = [name for name in inspect.signature(LLMController).parameters if name != "seed"]
-    for name in options:
-        if name not in valid:
-            raise UnknownName("option of the llm controller", name, valid)
+    _check_options(LLMController, options)
     named = {"model": model} if model else {}
     return LLMController(**{**options, **named}, seed=seed)
+
+
+def _bandit(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    _check_options(Bandit, options)
+    return Bandit(seed, **options)
 
 
 def _schedule(path: str, seed: int, options: Mapping[str, Any]) -> Controller:
@@ -54,23 +64,25 @@ CONTROLLERS: dict[str, Entry] = {
         "kl-adaptive", "learning rate follows the policy's KL divergence", lambda a, seed, o: fixed.KLAdaptive(), ("ppo",)
     ),
     "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", _schedule),
+    "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
 }
 _TAKES_ARGUMENT = ("anneal", "schedule", "llm")
+_TAKES_OPTIONS = ("bandit", "llm")
 
 
 def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Controller:
     """The controller called `spec`: a name of CONTROLLERS, perhaps with `:argument`, or `package.module:Class`.
 
-    `options` go to the `llm` controller. A class of the user's is called with `seed=` if it takes one.
+    `options` go to the `bandit` or the `llm` controller. A class of the user's is called with `seed=` if it takes one.
 
     Raises:
         UnknownName: no such controller; the message lists the valid ones.
         InvalidValue: an argument the controller refuses, or an import path that does not lead to a controller.
     """
     name, _, argument = spec.partition(":")
-    if options and name != "llm":
-        raise InvalidValue(f"options of the llm controller ({', '.join(options)}) are of no use to {spec!r}")
+    if options and name not in _TAKES_OPTIONS:
+        raise InvalidValue(f"options ({', '.join(options)}) are for {' and '.join(_TAKES_OPTIONS)} only, not for {spec!r}")
     if name in CONTROLLERS:
         if argument and name not in _TAKES_ARGUMENT:
             raise InvalidValue(f"controller {name!r} takes no argument, not {argument!r}")
