@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -201,7 +202,7 @@ def benchmark(
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on with it", err=True)
         raise typer.Exit(130) from None
-    for path in stage.report(finished, f"hyperprompt benchmark {suite}"):
+    for path in stage.report(finished, shlex.join(["hyperprompt", *sys.argv[1:]])):
         typer.echo(path)
     if finished.failed:
         typer.echo(f"{finished.failed} runs failed: see {read.folder / 'failures'}; --retry-failed tries them again", err=True)

@@ -36,6 +36,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "key of a run": (method(controller="random", set={"agnet.n_steps": 8}), ["methods.mine.set", "'agent'"]),
     "argument of the agent": (method(controller="random", set={"agent.n_step": 8}), ["mine on CartPole-v1", "'n_steps'"]),
     "what the suite decides": (method(controller="random", set={"steps": 9}), ["methods.mine.set", "steps"]),
+    "argument that is no number": (method(controller="random", set={"agent.gamma": "nan"}), ["mine on CartPole-v1", "finite"]),
     "task": ({"tasks": ["CartPol-v1"]}, ["CartPol-v1", "'CartPole-v1'"]),
     "option of a task": ({"tasks": [{"env": "CartPole-v1", "options": {"legs": 3}}]}, ["legs"]),
     "task named twice": ({"tasks": ["CartPole-v1", {"env": "CartPole-v1"}]}, ["CartPole-v1", "name:"]),
@@ -46,7 +47,8 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "no trials": (method(tuner="random", trials=0), ["methods.mine.trials", "greater than or equal to 1"]),
     "trials left out": (method(tuner="random"), ["methods.mine.trials is missing"]),
     "two kinds": (method(tuner="random", trials=1, controller="static"), ["methods.mine", "exactly one"]),
-    "no kind": (method(preset="published"), ["methods.mine", "controller, tuner"]),
+    "no kind": (method(preset="published"), ["methods.mine", "controller, tuner, population"]),
+    "population of one": (method(population=1), ["methods.mine.population", "1"]),
     "preset a task lacks": ({"tasks": ["Catch-v0"], **method(controller="random", preset="published")}, ["published"]),
     "preset": (method(controller="random", preset="publihsed"), ["'published'"]),
     "algorithm the controller cannot steer": (

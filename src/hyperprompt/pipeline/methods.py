@@ -168,6 +168,7 @@ def _check(case: Case, seed: int) -> None:
     steered = isinstance(method, ControllerMethod)
     own = {"controller": method.controller, "llm": method.options} if isinstance(method, ControllerMethod) else {}
     config = case.config(seed, **(own if steered else {"controller": "static"}))
+    case.job(config)
     needs = ACTIONS.get(config.algorithm)
     if needs and envs.describe(config.env, **config.env_options).action != needs:
         raise InvalidValue(f"{config.algo} needs {needs} actions, which {config.env} has not")

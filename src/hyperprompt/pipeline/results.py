@@ -17,7 +17,7 @@ from typing import Any
 
 from hyperprompt.config import RunConfig
 from hyperprompt.durable import atomic_write, from_json, to_json
-from hyperprompt.errors import RunFolderError
+from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.records import versions
 from hyperprompt.runs import RunFolder
@@ -42,8 +42,15 @@ def key(config: RunConfig, **method: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """20 hexadecimal digits of the SHA-256 of `value` as canonical JSON: sorted keys, no spaces."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """20 hexadecimal digits of the SHA-256 of `value` as canonical JSON: sorted keys, no spaces.
+
+    Raises:
+        InvalidValue: a number that is not finite, which would leave no way to tell two settings apart.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidValue(f"every number of a run's settings must be finite: {value}") from error
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
