@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperprompt.config import RunConfig
-from hyperprompt.durable import atomic_write, from_json, to_json
+from hyperprompt.durable import atomic_write, from_json, plain, to_json
 from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.records import versions
@@ -34,7 +34,8 @@ def key(config: RunConfig, **method: Any) -> str:
     `config` is resolved; `method` holds what it does not say (the settings of a population, say). A file that a controller
     replays counts by its content.
     """
-    settings: dict[str, Any] = {"config": config.model_dump(mode="json", exclude=BOOKKEEPING), **method}
+    # Not mode="json", which would turn NaN into null.
+    settings: dict[str, Any] = {"config": plain(config.model_dump(exclude=BOOKKEEPING), "config"), **method}
     kind, _, argument = config.controller.partition(":")
     if kind == "schedule":
         settings["schedule"] = hashlib.sha256(Path(argument).read_bytes()).hexdigest()
@@ -50,7 +51,7 @@ def digest(value: Any) -> str:
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
-        raise InvalidValue(f"every number of a run's settings must be finite: {value}") from error
+        raise InvalidValue(f"every number of a run's settings must be finite: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
