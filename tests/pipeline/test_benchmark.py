@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hyperprompt import cli
 from hyperprompt.config import parse
 from hyperprompt.durable import FolderLock
 from hyperprompt.errors import RunFolderError
@@ -150,6 +152,23 @@ def test_the_report(finished: Finished) -> None:
     costs = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in lines}
     assert costs == {"static": "0", "noise": "0", "search": "3", "pbt": "1", "static, other seeds": "0"}, "in units of T"
     assert (folder / "out" / "table.md").exists()
+
+
+def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = finished[0]
+    load(folder)
+    command = ["hyperprompt", "benchmark", str(folder / "tiny.yaml"), "--out", str(folder / "out")]
+    monkeypatch.setattr(sys, "argv", [*command, "--dry-run"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert "at most 0 runs left" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.split() == [str(folder / "out" / name) for name in ("table.md", "report.html")]
+    assert f"Command: `{' '.join(command)}`" in (folder / "out" / "table.md").read_text()
 
 
 def test_accounts_are_a_choice(finished: Finished) -> None:

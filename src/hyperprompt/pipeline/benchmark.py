@@ -3,9 +3,10 @@
     OUT/records/KEY.json     one finished run; KEY is a hash of everything that decides it
     OUT/failures/KEY.json    one failed run, with the end of its error
     OUT/runs/KEY/            its run folder: journal, progress, configuration
+    OUT/random/KEY.json      the returns of random actions on a task
     OUT/report.html table.md the report
 
-Nothing else is kept: the records there say what is left to be done. A run that was interrupted starts afresh.
+No state is kept beside these: the records there say what is left to be done. A run that was interrupted starts afresh.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from hyperprompt.pipeline import constants, methods, results
 from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
 from hyperprompt.pipeline.outlook import Outlook
 from hyperprompt.pipeline.suite import Suite, TaskEntry, TunerMethod
+
+KEPT = ("records", "failures", "random")
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,13 @@ def run(
     methods.check(suite)
     folder = suite.folder
     try:
-        for name in ("records", "failures", "runs"):
+        for name in (*KEPT, "runs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"cannot make the benchmark's folder {folder}: {error.strerror or error}") from error
     lock = FolderLock(folder / "lock")
     try:
-        for name in ("records", "failures"):
+        for name in KEPT:
             clear_torn_writes(folder / name)
         with Processes() as processes:
             return _run(suite, _failures(suite, retry_failed), executor or processes, say)
