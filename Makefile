@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Small networks train many times slower on several threads; the language model takes all cores for its own passes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-all bench bench-envs lint clean
+.PHONY: help setup demo test test-all bench bench-envs bench-smoke lint clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -39,6 +39,9 @@ bench: setup  ## measurements, as ratios within one run
 
 bench-envs: setup  ## the suites' training speed, against stock Stable-Baselines3 where it can run
 	$(BIN)/python -m benchmarks training nethack ant procgen
+
+bench-smoke: setup  ## a small benchmark of controllers and a tuner, about five minutes: runs/benchmark-smoke/report.html
+	$(BIN)/python -m hyperprompt benchmark suites/smoke.yaml
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -173,6 +174,39 @@ def constants(
     stage.write_table(listed, curves, out)
     if failures:
         raise InvalidValue(f"{len(failures)} runs failed; the first: {failures[0]}")
+
+
+@app.command()
+def benchmark(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE.yaml", help="Tasks, methods, seeds; see suites/.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side. [default: the suite's]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of records and report. [default: the suite's]")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Carry out failed runs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what is left to be done and its cost.")] = False,
+) -> None:
+    """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
+    from hyperprompt.pipeline import benchmark as stage
+    from hyperprompt.pipeline.suite import load
+    from hyperprompt.progress import clock
+
+    read = load(suite)
+    read = read.model_copy(update={"jobs": jobs or read.jobs, "out": out or read.out})
+    if dry_run:
+        outlook = stage.outlook(read)
+        _table(outlook.table())
+        left = f"at most {outlook.runs - outlook.done} runs left, {outlook.steps_left:,} environment steps"
+        typer.echo(f"\n{left}; about {clock(outlook.seconds_left)} (min:s) with {read.jobs} side by side")
+        return
+    try:
+        finished = stage.run(read, retry_failed=retry_failed, say=typer.echo)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on with it", err=True)
+        raise typer.Exit(130) from None
+    for path in stage.report(finished, shlex.join(["hyperprompt", *sys.argv[1:]])):
+        typer.echo(path)
+    if finished.failed:
+        typer.echo(f"{finished.failed} runs failed: see {read.folder / 'failures'}; --retry-failed tries them again", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,6 +14,7 @@ from hyperprompt.agents.presets import Normalize
 from hyperprompt.errors import InvalidValue
 
 Algorithm = Literal["ppo", "a2c", "sac", "td3", "dqn", "sbx-ppo", "sbx-sac"]
+M = TypeVar("M", bound=BaseModel)
 
 
 class RunConfig(BaseModel):
@@ -75,36 +76,41 @@ def parse(values: Mapping[str, Any], settings: Sequence[str] = ()) -> RunConfig:
     """
     merged: dict[str, Any] = dict(values)
     for setting in settings:
-        _assign(merged, setting)
-    try:
-        return RunConfig(**merged)
-    except ValidationError as error:
-        raise InvalidValue(_explain(error)) from error
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InvalidValue(f"setting {setting!r} is not of the form key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InvalidValue(f"setting {key}: {text!r} is not valid YAML") from error
+        assign(merged, key, value)
+    return validated(RunConfig, merged)
 
 
-def _assign(values: dict[str, Any], setting: str) -> None:
-    key, equals, text = setting.partition("=")
+def assign(values: dict[str, Any], key: str, value: Any) -> None:
+    """Put `value` at a perhaps dotted key (`agent.n_steps`) of `values`, whose nested mappings are copied, not changed.
+
+    Raises:
+        InvalidValue: an empty part of the key, or a part that holds a value instead of keys.
+    """
     path = key.strip().split(".")
-    if not equals or not all(path):
-        raise InvalidValue(f"setting {setting!r} is not of the form key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidValue(f"setting {key}: {text!r} is not valid YAML") from error
-    # YAML 1.1 reads 1e-3 as a string, which nobody means.
-    value = _number(value)
+    if not all(path):
+        raise InvalidValue(f"setting {key!r} is not of the form key=value")
     for part in path[:-1]:
         below = values.get(part)
         if below is not None and not isinstance(below, dict):
             raise InvalidValue(f"setting {key}: {part!r} holds no keys")
         values[part] = dict(below or {})
         values = values[part]
-    values[path[-1]] = value
+    # YAML 1.1 reads 1e-3 as a string, which nobody means.
+    values[path[-1]] = _number(value)
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, list):
         return [_number(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _number(item) for key, item in value.items()}
     if isinstance(value, str):
         try:
             return float(value)
@@ -113,20 +119,46 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+def validated(model: type[M], values: Mapping[str, Any], where: str = "") -> M:
+    """`values` as a `model`; `where` is the key they stand under, for the message.
+
+    Raises:
+        InvalidValue: one line naming the first wrong key, what is wrong with it, and the valid choices.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InvalidValue(_explain(error, model, where)) from error
+
+
+def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key also leaves one missing
     key = ".".join(str(part) for part in first["loc"])
+    full = ".".join(part for part in (where, key) if part)
     if first["type"] == "extra_forbidden":
-        known = list(RunConfig.model_fields if len(first["loc"]) == 1 else Normalize.model_fields)
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = (
-            f" Did you mean {close[0]!r}?" if close else f" A constructor argument of the algorithm is set as agent.{key}=..."
-        )
-        return f"unknown key {key!r}.{hint} Valid: {', '.join(known)}."
+        known = list(_holder(model, first["loc"]).model_fields)
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        if not close and model is RunConfig:
+            hint = f" A constructor argument of the algorithm is set as agent.{key}=..."
+        return f"unknown key {full!r}.{hint} Valid: {', '.join(known)}."
     if first["type"] == "missing":
-        return f"{key} is missing: name a task, as in 'hyperprompt train ENV' ('hyperprompt envs' lists them)"
+        if model is RunConfig:
+            return f"{key} is missing: name a task, as in 'hyperprompt train ENV' ('hyperprompt envs' lists them)"
+        return f"{full} is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, not {first['input']!r}" if first["type"] != "value_error" else f"{key}: {message}"
+    if first["type"] == "value_error":
+        return f"{full}: {message}" if full else message
+    return f"{full}: {message}, not {first['input']!r}"
+
+
+def _holder(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
+    """The model whose field the last part of `loc` would have been."""
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        below = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = below[0] if below else model
+    return model
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

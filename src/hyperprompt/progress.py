@@ -49,7 +49,7 @@ def table(views: Sequence[RunView]) -> Table:
             "-" if math.isnan(view.return_mean) else f"{view.return_mean:.1f}",
             "  ".join(f"{name} {value:.3g}" for name, value in view.theta.items()) or "-",
             summary(view.decision) if view.decision else view.status,
-            "done" if done else _clock(view.seconds_left),
+            "done" if done else clock(view.seconds_left),
         )
     return result
 
@@ -65,7 +65,8 @@ def summary(decision: Decision) -> str:
     return f"#{decision.index} {what}" + (f" ({decision.reason})" if decision.status == "rejected" else "")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, or a dash for what is not known."""
     return "-" if math.isnan(seconds) else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 

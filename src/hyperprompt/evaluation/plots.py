@@ -75,11 +75,14 @@ def _steps_axis(axes: Any, runs: Sequence[Run]) -> None:
     axes.set_xlabel("environment steps")
 
 
-def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE) -> str:
-    """Mean return over environment steps; with several seeds their mean, the seeds as thin lines, min to max as a band."""
+def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE, controllers: Sequence[str] | None = None) -> str:
+    """Mean return over environment steps; with several seeds their mean, the seeds as thin lines, min to max as a band.
+
+    `controllers` fixes the colours where a page has several figures; by default those of `runs`, in their order.
+    """
     figure, axes = _figure(size)
     groups = by_controller(runs)
-    for controller, (colour, dashes) in styles(list(groups)).items():
+    for controller, (colour, dashes) in styles(controllers or list(groups)).items():
         curves = [run.curve for run in groups.get(controller, []) if run.curve[0].size]
         if not curves:
             continue
@@ -126,11 +129,14 @@ def _theta_scale(axes: Any, name: str, algorithm: str, values: Sequence[float]) 
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def theta(runs: Sequence[Run], name: str) -> str | None:
-    """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values."""
+def theta(runs: Sequence[Run], name: str, controllers: Sequence[str] | None = None) -> str | None:
+    """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values.
+
+    `controllers` as for `learning_curves`.
+    """
     figure, axes = _figure(NARROW)
     groups, drawn = by_controller(runs), list[float]()
-    for controller, (colour, _) in styles(list(groups)).items():
+    for controller, (colour, _) in styles(controllers or list(groups)).items():
         for i, run in enumerate(groups.get(controller, [])):
             steps, values = run.theta(name)
             drawn += values
@@ -202,4 +208,35 @@ def adapt_seconds(runs: Sequence[Run]) -> str | None:
     _steps_axis(axes, runs)
     axes.set_ylabel("seconds a decision" + (" (log axis)" if wide else ""))
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+    return _svg(figure)
+
+
+def intervals(
+    rows: Sequence[tuple[str, Any]], label: str, line: float, controllers: Sequence[str], log: bool = False
+) -> str | None:
+    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known.
+
+    `controllers` as for `learning_curves`.
+    """
+    known = [(name, estimate) for name, estimate in rows if np.isfinite(estimate.value)]
+    if not known:
+        return None
+    figure, axes = _figure((NARROW[0], 1.1 + 0.36 * len(known)))
+    for i, (name, estimate) in enumerate(known):
+        colour = styles(controllers)[name][0]
+        axes.barh(i, estimate.value - line, left=line, height=0.55, color=colour, alpha=0.75)
+        if np.isfinite(estimate.low):
+            axes.plot([estimate.low, estimate.high], [i, i], color="#1b1b1b", linewidth=1.4, marker="|", markersize=7)
+    axes.axvline(line, color="#1b1b1b", linewidth=0.9)
+    if log:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=12))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(known)), [safe(name, 24) for name, _ in known])
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set_xlabel(label)
     return _svg(figure)

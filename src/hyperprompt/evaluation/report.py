@@ -33,18 +33,11 @@ def report(folders: Sequence[str | Path], out: str | Path) -> Path:
     """
     if not folders:
         raise InvalidValue("a report needs at least one run folder")
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency("the report", "report") from error
     runs = [comparison.load(Path(folder)) for folder in dict.fromkeys(Path(f) for f in folders)]
     out = Path(out)
     path = out / "report.html" if out.is_dir() or not out.suffix else out
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("hyperprompt.evaluation").joinpath("report_template.html").read_text())
     tasks = [_task(key, members) for key, members in comparison.grouped(runs).items()]
-    html = template.render(tasks=tasks, title=_title(runs), settings=[_settings(run) for run in runs])
+    html = page("report_template.html", tasks=tasks, title=_title(runs), settings=[_settings(run) for run in runs])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -53,12 +46,33 @@ def report(folders: Sequence[str | Path], out: str | Path) -> Path:
     return path
 
 
+def page(template: str, **content: Any) -> str:
+    """A template of this package filled in.
+
+    Raises:
+        MissingDependency: matplotlib or jinja2 is not installed.
+    """
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency("the report", "report") from error
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: files("hyperprompt.evaluation").joinpath(name).read_text()),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**content)
+
+
 def _title(runs: Sequence[Run]) -> str:
     controllers, envs = (list(dict.fromkeys(names)) for names in ([r.controller for r in runs], [r.env for r in runs]))
     return f"{' v '.join(controllers)} on {', '.join(envs)}"
 
 
-def _picture(svg: str | None) -> str | None:
+def picture(svg: str | None) -> str | None:
     """A data address: inside an image no markup of a name can act on the page, and no identifiers can clash."""
     return None if svg is None else "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
@@ -73,16 +87,16 @@ def _task(key: tuple[str, str, float], runs: list[Run]) -> dict[str, Any]:
         "runs_line": ", ".join(f"{c} ({_plural(len(members), 'run')})" for c, members in controllers.items()),
         "verdict": comparison.verdict(runs),
         "rows": [_row(run) for run in runs],
-        "curves": _picture(plots.learning_curves(runs)),
-        "curves_narrow": _picture(plots.learning_curves(runs, plots.NARROW)),
+        "curves": picture(plots.learning_curves(runs)),
+        "curves_narrow": picture(plots.learning_curves(runs, plots.NARROW)),
         "legend": [(c, plots.styles(list(controllers))[c][0]) for c in controllers],
-        "thetas": [(name, _picture(plots.theta(runs, name))) for name in names],
-        "seconds": _picture(plots.adapt_seconds(runs)),
+        "thetas": [(name, picture(plots.theta(runs, name))) for name in names],
+        "seconds": picture(plots.adapt_seconds(runs)),
         "distributions": [
             {
                 "run": f"{run.controller}, seed {run.seed}",
                 "open": i < OPEN_AT_FIRST,
-                "figures": [(name, _picture(plots.distribution(run, name))) for name in names],
+                "figures": [(name, picture(plots.distribution(run, name))) for name in names],
             }
             for i, run in enumerate(steered)
         ],

@@ -8,21 +8,20 @@ learning curves are the evidence that a task can be learned here.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from hyperprompt.durable import atomic_write, to_json
+from hyperprompt.config import RunConfig
+from hyperprompt.durable import atomic_write
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError
 from hyperprompt.evaluation.rollout import random_returns
-from hyperprompt.runs import RunFolder
+from hyperprompt.pipeline import results
+from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
 
 SEEDS = (9001, 9002, 9003)
 RANDOM_EPISODES = 64
@@ -32,38 +31,33 @@ SHARED = ("preset", "algo", "steps")
 def measure(tasks: Sequence[str], seeds: Iterable[int], jobs: int, curves: Path, runs: Path) -> list[str]:
     """Train every task under every seed that `curves` holds no file of, `jobs` at a time; returns the failures.
 
-    A run that fails is reported and the rest goes on.
+    A run that fails is reported and the rest goes on; one that was interrupted starts afresh.
     """
-    todo = [(task, seed) for seed in seeds for task in tasks if not _file(curves, task, seed).exists()]
-    with ThreadPoolExecutor(jobs) as pool:
-        return [message for message in pool.map(lambda item: _one(item[0], item[1], curves, runs), todo) if message]
+    todo = [
+        Job(
+            f"{task} seed {seed}",
+            task,
+            RunConfig(env=task, controller="static", seed=seed),
+            runs / f"{_stem(task)}-s{seed}",
+            _file(curves, task, seed),
+        )
+        for seed in seeds
+        for task in tasks
+    ]
+    messages: list[str] = []
 
+    def listen(job: Job, error: str) -> None:
+        if error:
+            messages.append(f"{job.label}: {error}")
+        else:
+            print(f"{job.label}: final return {results.read(job.record)['result']['final_return']}", flush=True)
 
-def _one(task: str, seed: int, curves: Path, runs: Path) -> str:
-    folder = runs / f"{_stem(task)}-s{seed}"
-    arguments = ["train", task, "--controller", "static", "--seed", str(seed), "--quiet", "--out", str(folder)]
-    if (folder / "config.yaml").exists():
-        arguments = ["train", "--resume", "--quiet", "--out", str(folder)]
-    done = subprocess.run([sys.executable, "-m", "hyperprompt", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        return f"{task} seed {seed}: {done.stderr.strip()[-500:]}"
-    run = RunFolder.open(folder, readonly=True)
-    progress, result = run.progress(), run.result()
-    record: dict[str, Any] = {
-        "task": task,
-        "seed": seed,
-        "result": result,
-        "curve": {key: progress[key] for key in ("step", "return_mean", "episodes")},
-        "config": run.config,
-        "versions": run.versions,
-    }
-    evaluation = folder / "evaluation.json"
-    if evaluation.exists():
-        record["evaluation"] = json.loads(evaluation.read_text())
-    curves.mkdir(parents=True, exist_ok=True)
-    atomic_write(_file(curves, task, seed), to_json(record) + "\n")
-    print(f"{task} seed {seed}: {done.stdout.strip()}", flush=True)
-    return ""
+    def plan() -> Plan[None]:
+        yield todo
+
+    with Processes() as executor:
+        drive([plan()], executor, jobs, {}, listen)
+    return messages
 
 
 def table(tasks: Sequence[str], curves: Path) -> dict[str, Any]:
@@ -81,20 +75,26 @@ def table(tasks: Sequence[str], curves: Path) -> dict[str, Any]:
         if len(shared) != 1:
             raise HyperPromptError(f"the runs of {task} in {curves} differ in {', '.join(SHARED)}: {sorted(shared)}")
         finals = [record["result"]["final_return"] for record in records]
-        env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **records[0]["config"]["env_options"])
-        try:
-            returns = random_returns(env, SEEDS[0])
-        finally:
-            env.close()
+        mean, deviation = random_policy(task, records[0]["config"]["env_options"])
         result[task] = {
-            "random": float(returns.mean()),
-            "random_std": float(returns.std(ddof=1)),
+            "random": mean,
+            "random_std": deviation,
             "static": float(np.mean(finals)),
             "static_seeds": finals,
             "seeds": [record["seed"] for record in records],
             **dict(zip(SHARED, shared.pop(), strict=True)),
         }
     return result
+
+
+def random_policy(task: str, options: Mapping[str, Any]) -> tuple[float, float]:
+    """Mean and standard deviation of the returns of RANDOM_EPISODES episodes of random actions."""
+    env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **options)
+    try:
+        returns = random_returns(env, SEEDS[0])
+    finally:
+        env.close()
+    return float(returns.mean()), float(returns.std(ddof=1))
 
 
 def write_table(tasks: Sequence[str], curves: Path, out: Path) -> None:

@@ -19,8 +19,8 @@ from hyperprompt.runs import RunFolder
 Listener = Callable[[Report], None]
 
 
-def train(config: RunConfig, out: Path, listener: Listener | None = None) -> dict[str, Any]:
-    """Train from scratch into the new folder `out`, and return the content of result.json.
+def train(config: RunConfig, out: Path, listener: Listener | None = None, page: bool = True) -> dict[str, Any]:
+    """Train from scratch into the new folder `out`, and return the content of result.json; `page`: with a report.html.
 
     Raises:
         HyperPromptError: anything in the configuration that cannot work; then no folder is left behind.
@@ -35,7 +35,7 @@ def train(config: RunConfig, out: Path, listener: Listener | None = None) -> dic
     except OSError as error:
         raise RunFolderError(f"cannot make the run folder {out}: {error.strerror or error}") from error
     try:
-        return _learn(config, out, listener)
+        return _learn(config, out, listener, page)
     finally:
         if first_new is not None and not (out / "config.yaml").exists():
             shutil.rmtree(first_new, ignore_errors=True)
@@ -57,7 +57,7 @@ def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:
     return result if result is not None else _learn(config, out, listener)
 
 
-def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str, Any]:
+def _learn(config: RunConfig, out: Path, listener: Listener | None, page: bool = True) -> dict[str, Any]:
     """Train `out` to its end, from its newest checkpoint if it has one."""
     process.prepare()
     callback = HyperPromptCallback(
@@ -85,7 +85,8 @@ def _learn(config: RunConfig, out: Path, listener: Listener | None) -> dict[str,
         model.env.close()
         if callback.recorder:
             callback.recorder.close()
-    _write_report(out)
+    if page:
+        _write_report(out)
     result = RunFolder.open(out, readonly=True).result()
     assert result is not None
     return result

@@ -1,0 +1,209 @@
+"""The report of a benchmark: table.md and one self-contained HTML page, without a request or a script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hyperprompt.durable import atomic_write
+from hyperprompt.errors import MissingDependency
+from hyperprompt.evaluation import benchmark_tables as text
+from hyperprompt.evaluation import plots, statistics
+from hyperprompt.evaluation.benchmark import Tables, TaskTable
+from hyperprompt.evaluation.benchmark_tables import Table
+from hyperprompt.evaluation.comparison import Run, hyperparameters
+from hyperprompt.evaluation.outcomes import Outcome, Record
+from hyperprompt.evaluation.report import page, picture
+
+ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials included"}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a reader needs to judge the numbers, and to get them again."""
+
+    name: str
+    command: str
+    suite: str
+    """The suite file's text."""
+    seeds: Mapping[str, Sequence[int]]
+    accounts: Sequence[str]
+    meta_training_steps: Mapping[str, int] = field(default_factory=dict)
+
+
+def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
+    """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files."""
+    markdown = folder / "table.md"
+    atomic_write(markdown, _markdown(tables, protocol))
+    try:
+        html = _html(tables, protocol)
+    except MissingDependency:
+        return [markdown]
+    atomic_write(folder / "report.html", html)
+    return [markdown, folder / "report.html"]
+
+
+def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
+    """Those over tasks, in order."""
+    parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
+    parts += [text.overall(tables)] if "single" in protocol.accounts else []
+    parts += [text.totals(tables)] if "total" in protocol.accounts else []
+    parts += [text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
+    return [part for part in parts if part is not None]
+
+
+def _markdown(tables: Tables, protocol: Protocol) -> str:
+    parts = [f"# Benchmark {protocol.name}", *_said(tables, protocol)]
+    parts += [table.markdown() for table in _tables(tables, protocol)]
+    parts += ["## Tasks", *(text.on_task(tables, task).markdown() for task in tables.tasks)]
+    parts += [
+        f"## Protocol\n\nCommand: `{protocol.command}`\n\nVersions: {_versions(tables)}",
+        f"```yaml\n{protocol.suite}```",
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _said(tables: Tables, protocol: Protocol) -> list[str]:
+    """Sentences that stand above every number."""
+    seeds = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in protocol.seeds.items())
+    count = sum(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
+    said = [f"{count} compared runs on {len(tables.tasks)} tasks. Seeds: {seeds}."]
+    fewest = min(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
+    if fewest < 5:
+        said.append(
+            f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
+            "corrected for small samples; results/coverage.json holds what they cover in truth."
+        )
+    shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
+    if shared:
+        said.append(
+            f"Test seeds of {', '.join(sorted(shared))} share a search: their intervals hold the final runs' spread, not that "
+            "of the search."
+        )
+    for task in tables.tasks:
+        for method, cell in task.cells.items():
+            for outcome in cell.outcomes:
+                if outcome.failed:
+                    last = str(outcome.run["error"]).splitlines()[-1]
+                    said.append(f"Failed: {method} on {task.name}, seed {outcome.seed}: {last}")
+    return said
+
+
+def _versions(tables: Tables) -> str:
+    """Of the packages the runs were made with; several where the runs differ."""
+    known: dict[str, None] = {}
+    for outcome in _outcomes(tables):
+        for record in (outcome.run, *outcome.trials):
+            if "versions" in record:
+                known[", ".join(f"{name} {version}" for name, version in record["versions"].items())] = None
+    return "; and other runs with ".join(known) or "no run has finished"
+
+
+def _outcomes(tables: Tables) -> list[Outcome]:
+    return [outcome for task in tables.tasks for cell in task.cells.values() for outcome in cell.outcomes]
+
+
+def _html(tables: Tables, protocol: Protocol) -> str:
+    return page(
+        "benchmark_template.html",
+        title=f"Benchmark {protocol.name}",
+        said=_said(tables, protocol),
+        tables=_tables(tables, protocol),
+        bars=_bars(tables, protocol),
+        tasks=[_task(tables, task, protocol) for task in tables.tasks],
+        command=protocol.command,
+        versions=_versions(tables),
+        suite=protocol.suite,
+    )
+
+
+def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
+    """(what, picture) of everything that is compared over tasks."""
+    others = [method for method in tables.methods if method != tables.baseline]
+    found = []
+    for account in protocol.accounts:
+        rows = [(method, tables.steps_ratio(method, account)) for method in others]
+        label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
+        found.append((f"Steps to R*, {ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
+    for name, what in text.METRICS.items():
+        aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
+        own = dict(aggregates)[tables.baseline].value
+        label = f"interquartile mean, task scale (line: {tables.baseline})"
+        line = own if math.isfinite(own) else 0.0
+        found.append((f"{what[0].upper()}{what[1:]}", plots.intervals(aggregates, label, line, tables.methods)))
+    return [(what, picture(svg)) for what, svg in found if svg is not None]
+
+
+def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]:
+    runs = [run_of(o.run, method) for method, cell in task.cells.items() for o in cell.outcomes if not o.failed]
+    tuned = {method: cell for method, cell in task.cells.items() if cell.tuned}
+    sequences = [run for run in runs if run.controller == tables.baseline]
+    sequences += [
+        sequence(search, method)
+        for method, cell in tuned.items()
+        for search in cell.searches
+        if not all("error" in record for record in (*search.trials, search.run))
+    ]
+    steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
+    names = hyperparameters(steered)
+
+    def curves(which: Sequence[Run], size: tuple[float, float]) -> str | None:
+        return picture(plots.learning_curves(which, size, tables.methods))
+
+    colours = plots.styles(tables.methods)
+    return {
+        "table": text.on_task(tables, task),
+        "curves": curves(runs, plots.WIDE) if runs else None,
+        "curves_narrow": curves(runs, plots.NARROW) if runs else None,
+        "sequences": curves(sequences, plots.WIDE) if tuned and "total" in protocol.accounts else None,
+        "thetas": [(name, picture(plots.theta(steered, name, tables.methods))) for name in names],
+        "legend": [(m, colours[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
+    }
+
+
+def run_of(record: Record, label: str) -> Run:
+    """A finished run as the figures take it."""
+    config, result = record["config"], record["result"]
+    progress = {name: list(values) for name, values in record["curve"].items()}
+    progress |= {f"theta/{name}": list(values) for name, values in record.get("theta", {}).items()}
+    return Run(
+        path=Path(),
+        config=dict(config),
+        versions=dict(record["versions"]),
+        env=config["env"],
+        algorithm=config["algo"].removeprefix("sbx-"),
+        controller=label,
+        seed=str(config["seed"]),
+        total_steps=float(config["steps"]),
+        steps=progress["step"][-1],
+        finished=True,
+        decisions=[],
+        progress=progress,
+        wall_seconds=result["wall_seconds"],
+        adapt_seconds=result["adapt_seconds"],
+        updates=result["gradient_updates"],
+    )
+
+
+def sequence(search: Outcome, label: str) -> Run:
+    """The trials of a search and the final run after it as one curve over the environment steps spent in all.
+
+    At least one of them has finished.
+    """
+    step, returns, spent = [], [], 0.0
+    finished = search.run
+    for record in (*search.trials, search.run):
+        if "error" in record:  # it costs its budget and shows nothing
+            spent += record["config"]["steps"]
+            continue
+        finished = record
+        step += [spent + s for s in record["curve"]["step"]]
+        returns += record["curve"]["return_mean"]
+        spent += record["result"]["steps"]
+    assert all(a < b for a, b in pairwise(step))
+    whole = {**finished, "curve": {"step": step, "return_mean": returns}, "theta": {}}
+    return run_of(whole, label)

@@ -1,0 +1,218 @@
+"""A benchmark's numbers as tables of text, the same ones for the Markdown file and for the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperprompt.evaluation import statistics
+from hyperprompt.evaluation.benchmark import Array, Tables, TaskTable, verdict
+from hyperprompt.evaluation.censoring import median_steps
+from hyperprompt.evaluation.comparison import NOT_KNOWN, number
+from hyperprompt.evaluation.gains import payback, spread
+from hyperprompt.evaluation.statistics import Estimate
+
+METRICS = {"auc": "AUC", "final_return": "final return"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """`header` and `rows` hold equally many cells; the first column is text, the others are figures."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    wrap: bool = False
+    """Whether cells hold text that may be broken into lines."""
+
+    def markdown(self) -> str:
+        lines = [self.header, ("---", *["---:"] * (len(self.header) - 1)), *self.rows]
+        body = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+        return f"### {self.title}\n\n{body}\n" + (f"\n{self.note}\n" if self.note else "")
+
+
+def interval(estimate: Estimate) -> str:
+    """value [low, high]; the value alone where one seed allows no interval."""
+    if math.isnan(estimate.low):
+        return number(estimate.value)
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def _mean(values: Array) -> str:
+    """Mean ± standard deviation over the seeds with a value."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return NOT_KNOWN
+    deviation = spread(known).std
+    return number(float(known.mean())) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
+
+
+def wins(tables: Tables, name: str) -> Table:
+    """How each method fares against the baseline by one of METRICS, task by task; wins and losses side by side."""
+    rows = []
+    for method in tables.methods:
+        if method == tables.baseline:
+            continue
+        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
+        for task in tables.tasks:
+            held[verdict(tables.difference(task, method, name))].append(task.name)
+        undecided = [*held["open"], *held["one seed"], *held["not compared"]]
+        rows.append((method, _listed(held["win"]), _listed(held["loss"]), _listed(undecided)))
+    note = (
+        f"Against {tables.baseline}, one run each. A win or a loss: the {100 * tables.confidence:g}% interval of the "
+        f"difference of means leaves 0 out. '{tables.zero_line}' is the baseline against itself: what seeds alone do."
+    )
+    title = f"Wins and losses against {tables.baseline}: {METRICS[name]}"
+    return Table(title, ("method", "wins", "losses", "undecided"), tuple(rows), note, wrap=True)
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    return f"{len(tasks)}: {', '.join(tasks)}" if tasks else "0"
+
+
+def overall(tables: Tables) -> Table:
+    """Over tasks, in the task scale, one run each."""
+    rows = []
+    for method in tables.methods:
+        row = [method, f"{len(tables.comparable(method))} of {len(tables.tasks)}"]
+        for name in METRICS:
+            row.append(interval(tables.aggregate(method, name, statistics.iqm)))
+        row.append(interval(tables.aggregate(method, "final_return", statistics.optimality_gap)))
+        for name in METRICS:
+            better = tables.aggregate(method, name, statistics.probability_of_improvement, against=True)
+            row.append(NOT_KNOWN if method == tables.baseline else interval(better))
+        seconds = "1" if method == tables.baseline else interval(tables.seconds_ratio(method))
+        row += [_ratio(tables, method, "single"), seconds, _cost(tables, method)]
+        rows.append(tuple(row))
+    header = (
+        *("method", "tasks", "IQM of AUC", "IQM of final return", "optimality gap", "P(better), AUC", "P(better), final"),
+        *("steps to R*, ratio", "wall seconds, ratio", "steps beside it (x T)"),
+    )
+    note = (
+        "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
+        "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
+        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; a run that "
+        "missed R* counts as T. Steps beside the run are those of a tuner's search or of a population's other members; they "
+        "count in the last column only."
+    )
+    return Table("Account 1: one run each", header, tuple(rows), note)
+
+
+def _cost(tables: Tables, method: str) -> str:
+    shares = [t.cells[method].beside / t.total_steps for t in tables.tasks if method in t.cells]
+    return number(float(np.mean(shares))) if shares and max(shares) > 0 else "0"
+
+
+def totals(tables: Tables) -> Table:
+    """Environment steps in all, the trials included."""
+    rows = []
+    for method in tables.methods:
+        cells = [(t, t.cells[method]) for t in tables.tasks if t.target.value is not None and method in t.cells]
+        spent = [cell.spent / task.total_steps for task, cell in cells]
+        reached = [int(cell.total[1].sum()) for _, cell in cells]
+        within = [int((cell.total[1].astype(bool) & (cell.total[0] <= task.total_steps)).sum()) for task, cell in cells]
+        units = sum(cell.total.shape[1] for _, cell in cells)
+        rows.append(
+            (
+                *(method, number(float(np.mean(spent))) if spent else NOT_KNOWN),
+                *(f"{sum(within)} of {units}", f"{sum(reached)} of {units}", _ratio(tables, method, "total")),
+            )
+        )
+    header = ("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio")
+    note = (
+        "A tuner's trials come first, then its final run; a population's members all count. R* is reached at the first "
+        "sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. "
+        "The ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, "
+        "not a test seed."
+    )
+    return Table("Account 2: equal total environment steps", header, tuple(rows), note)
+
+
+def _ratio(tables: Tables, method: str, account: str) -> str:
+    return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
+
+
+def on_task(tables: Tables, task: TaskTable) -> Table:
+    """Everything measured on one task, raw units first."""
+    rows = []
+    for method, cell in task.cells.items():
+        row = [method, f"{len(cell.outcomes)}" + (f" ({cell.failed} failed)" if cell.failed else "")]
+        row += [_mean(cell.figure(name)) for name in METRICS]
+        row += [_mean(task.scores(method, name)) if task.scale else NOT_KNOWN for name in METRICS]
+        for name in METRICS:
+            if method == tables.baseline:
+                row.append(NOT_KNOWN)
+                continue
+            estimate = tables.difference(task, method, name)
+            row.append(f"{interval(estimate)} {verdict(estimate)}")
+        row += [_reached(sample, task) for sample in (cell.single, cell.total)]
+        row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]
+        row.append(number(cell.beside))
+        rows.append(tuple(row))
+    header = (
+        *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
+        *("final against baseline", "median steps to R*", "the same, trials included", "wall seconds", "adapt seconds"),
+        *("gradient updates", "steps beside it"),
+    )
+    return Table(task.name, header, tuple(rows), _task_note(tables, task))
+
+
+def _reached(sample: Array, task: TaskTable) -> str:
+    """Median of censored steps, (2, n), and how many of the n reached R*."""
+    if task.target.value is None:
+        return NOT_KNOWN
+    median = median_steps(sample)
+    steps = number(median) if math.isfinite(median) else f"> {number(float(sample[0].max()))}"
+    return f"{steps} ({int(sample[1].sum())} of {sample.shape[1]})"
+
+
+def _task_note(tables: Tables, task: TaskTable) -> str:
+    mean, error = task.random
+    target = f"R* = {number(task.target.value)}" if task.target.value is not None else f"no R*: {task.target.reason}"
+    if task.scale is None:
+        scale = "no scale: static ends no better than random actions"
+    else:
+        source = "the task's fixed scale" if task.fixed else "made from this suite's separate static runs"
+        scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"
+    return (
+        f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
+        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
+        "own steps to it are in-sample."
+    )
+
+
+def found(tables: Tables) -> Table | None:
+    """What the searches found: best trial and first one."""
+    rows = []
+    for task in tables.tasks:
+        for method, cell in task.cells.items():
+            for search in cell.searches if cell.tuned else []:
+                first = search.trials[0]
+                settings = _changed(first["config"]["agent"], search.run["config"]["agent"])
+                rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
+    header = ("task", "method", "tuning seed", "trials", "settings found")
+    return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None
+
+
+def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    changes = [f"{k} {_plain(v)}" for k, v in after.items() if before.get(k) != v]
+    return ", ".join(changes) or "the first trial's: the settings every run begins with"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:
+    """When the training of a method has paid for itself in environment steps to R*."""
+    rows = []
+    for method, steps in meta_training_steps.items():
+        saved = tables.saved_steps(method)
+        runs = payback(steps, saved) if math.isfinite(saved) else math.nan
+        rows.append((method, number(steps), number(saved), "never" if math.isinf(runs) else number(runs)))
+    header = ("method", "meta-training steps", "steps to R* saved a run", "runs until paid back")
+    return Table("Meta-training, and when it has paid", header, tuple(rows)) if rows else None

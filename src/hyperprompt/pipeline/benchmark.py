@@ -1,0 +1,157 @@
+"""The benchmark stage: every run a suite asks for, carried out once, and what they come to.
+
+    OUT/records/KEY.json     one finished run; KEY is a hash of everything that decides it
+    OUT/failures/KEY.json    one failed run, with the end of its error
+    OUT/runs/KEY/            its run folder: journal, progress, configuration
+    OUT/random/KEY.json      the returns of random actions on a task
+    OUT/report.html table.md the report
+
+No state is kept beside these: the records there say what is left to be done. A run that was interrupted starts afresh.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperprompt.durable import FolderLock, clear_torn_writes
+from hyperprompt.errors import RunFolderError
+from hyperprompt.evaluation import benchmark_report
+from hyperprompt.evaluation.benchmark import tables as tables_of
+from hyperprompt.evaluation.outcomes import Outcome
+from hyperprompt.pipeline import constants, methods, results
+from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
+from hyperprompt.pipeline.outlook import Outlook
+from hyperprompt.pipeline.suite import Suite, TaskEntry, TunerMethod
+
+KEPT = ("records", "failures", "random")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Everything the report is made from."""
+
+    suite: Suite
+    outcomes: tuple[Outcome, ...]
+    """Of every method on every task under every test seed."""
+    targets: tuple[Outcome, ...]
+    """Of the baseline under the target's seeds: R*, and the zero line."""
+    random: Mapping[str, tuple[float, float]]
+    """Task -> mean and standard error of the returns of random actions."""
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed, trials included."""
+        ended = [o.run for o in (*self.outcomes, *self.targets)] + [t for o in self.outcomes for t in o.trials]
+        return len({results.digest(record["config"]) for record in ended if "error" in record})
+
+
+def run(
+    suite: Suite,
+    *,
+    retry_failed: bool = False,
+    executor: Executor | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Benchmark:
+    """Carry out what is missing, and return what all runs came to.
+
+    Raises:
+        HyperPromptError: the suite cannot work, or its folder is in use or cannot be written; no run has begun then.
+    """
+    methods.check(suite)
+    folder = suite.folder
+    try:
+        for name in (*KEPT, "runs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot make the benchmark's folder {folder}: {error.strerror or error}") from error
+    lock = FolderLock(folder / "lock")
+    try:
+        for name in KEPT:
+            clear_torn_writes(folder / name)
+        with Processes() as processes:
+            return _run(suite, _failures(suite, retry_failed), executor or processes, say)
+    finally:
+        lock.release()
+
+
+def _failures(suite: Suite, forget: bool = False) -> dict[Path, str]:
+    """The record that each failed run would have written -> its error."""
+    failures: dict[Path, str] = {}
+    for path in sorted((suite.folder / "failures").glob("*.json")):
+        if forget:
+            path.unlink()
+        else:
+            failures[suite.folder / "records" / path.name] = results.read(path)["error"]
+    return failures
+
+
+def _run(suite: Suite, failures: dict[Path, str], executor: Executor, say: Callable[[str], None]) -> Benchmark:
+    assert isinstance(suite.seeds, tuple)
+    assert isinstance(suite.target.seeds, tuple)
+    cases = methods.cases(suite)
+    plans: list[Plan[list[Outcome]]] = []
+    # A search is a chain of runs, so it goes first: else it would stand alone at the end.
+    for case in sorted(cases, key=lambda case: not isinstance(case.method, TunerMethod)):
+        plans += methods.plans(case, suite.seeds)
+    tests = len(plans)
+    for task in suite.tasks:
+        plans += methods.plans(methods.baseline(suite, task), suite.target.seeds)
+    outlook = Outlook.of(suite, failures)
+
+    def ended(job: Job, error: str) -> None:
+        if error:
+            results.write(suite.folder / "failures" / job.record.name, results.failure(job.config, error))
+        say(outlook.ended(job, error))
+
+    outcomes = drive(plans, executor, suite.jobs, failures, ended)
+    order = [(case.task.label, case.name) for case in cases]
+    flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
+    targets = tuple(o for part in outcomes[tests:] for o in part)
+    return Benchmark(suite, tuple(flat), targets, {task.label: _random(suite, task) for task in suite.tasks})
+
+
+def outlook(suite: Suite) -> Outlook:
+    """What `run` would have to do, checked as it is checked there; nothing is carried out or written.
+
+    Raises:
+        HyperPromptError: the suite cannot work.
+    """
+    methods.check(suite)
+    return Outlook.of(suite, _failures(suite))
+
+
+def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
+    """Mean return of random actions and its standard error, kept in a file where the fixed scale does not hold them."""
+    path = suite.folder / "random" / f"{results.digest({'env': task.env, 'options': task.options})}.json"
+    if not path.exists():
+        mean, deviation = constants.random_policy(task.env, task.options)
+        results.write(path, {"task": task.label, "mean": mean, "error": deviation / constants.RANDOM_EPISODES**0.5})
+    known = json.loads(path.read_text())
+    return known["mean"], known["error"]
+
+
+def report(benchmark: Benchmark, command: str) -> list[Path]:
+    """The tables and the page in the suite's folder; returns the files."""
+    suite = benchmark.suite
+    tables = tables_of(
+        benchmark.outcomes,
+        benchmark.targets,
+        benchmark.random,
+        baseline=suite.baseline,
+        share=suite.target.share,
+        resamples=suite.resamples,
+        confidence=suite.confidence,
+    )
+    seeds = {"test": suite.seeds, "tuning": suite.tuning_seeds, "R* and zero line": suite.target.seeds}
+    protocol = benchmark_report.Protocol(
+        name=suite.name,
+        command=command,
+        suite=suite.path.read_text(),
+        seeds={key: value for key, value in seeds.items() if isinstance(value, tuple)},
+        accounts=suite.accounts,
+        meta_training_steps=suite.meta_training_steps,
+    )
+    return benchmark_report.write(tables, protocol, suite.folder)

@@ -1,0 +1,170 @@
+"""Where runs are carried out, and the loop that keeps them coming: plans ask for runs, an executor carries them out."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from hyperprompt.config import RunConfig
+from hyperprompt.pipeline import results
+from hyperprompt.pipeline.results import Record
+
+T = TypeVar("T")
+Plan = Generator[Sequence["Job"], list[Record], T]
+"""Yields runs that may go side by side and is sent their records, in order; what it returns is what they came to."""
+ERROR_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be carried out: finished when the file `record` exists."""
+
+    label: str
+    task: str
+    config: RunConfig
+    folder: Path
+    """Its run folder, made anew."""
+    record: Path
+    population: Mapping[str, Any] | None = None
+    """Keyword arguments of `controllers.population.train_population` where the run is one of those."""
+
+    @property
+    def runs(self) -> int:
+        """How many runs of T steps it holds."""
+        return 1 if self.population is None else int(self.population["size"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a worker needs, as plain JSON values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "folder": str(self.folder),
+            "record": str(self.record),
+            "population": self.population,
+        }
+
+
+class Executor(Protocol):
+    """Carries out runs somewhere."""
+
+    def submit(self, job: Job) -> Future[str]:
+        """Begin at once; the future holds "" when the record is written, or the end of the run's error."""
+        ...
+
+
+class Processes:
+    """A process a run on this machine, one thread each. As a context manager it ends what still runs at the end."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process in list(self._running):
+            process.kill()
+
+    def submit(self, job: Job) -> Future[str]:
+        future: Future[str] = Future()
+        threading.Thread(target=self._run, args=(job, future), daemon=True).start()
+        return future
+
+    def _run(self, job: Job, future: Future[str]) -> None:
+        try:
+            future.set_result(self._error(job))
+        except Exception as error:
+            future.set_result(f"the run could not be started: {error}")
+
+    def _error(self, job: Job) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hyperprompt.pipeline.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        self._running.add(process)
+        try:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(json.dumps(job.to_dict()) + "\n")
+            process.stdin.flush()  # and kept open: see worker
+            said = process.stderr.read()
+            code = process.wait()
+        finally:
+            self._running.discard(process)
+            process.kill()
+        if code == 0 and job.record.exists():
+            return ""
+        return said.strip()[-ERROR_CHARACTERS:] or f"the run's process ended with code {code} and wrote no record"
+
+
+def drive(
+    plans: Sequence[Plan[T]],
+    executor: Executor,
+    width: int,
+    failures: dict[Path, str],
+    listen: Callable[[Job, str], None] = lambda job, error: None,
+) -> list[T]:
+    """Carries out every run that the plans ask for and that has no record yet, at most `width` at a time.
+
+    Runs of earlier plans go first. A run that two plans ask for is carried out once. `failures` maps the record of a failed
+    run, which is not tried again, to its error; new ones are added. `listen(job, error)` hears of every run that has ended.
+    """
+    outcomes: dict[int, T] = {}
+    waiting: dict[int, Sequence[Job]] = {}
+    ready: list[tuple[int, int, Job]] = []
+    running: dict[Future[str], Job] = {}
+    asked: set[Path] = set()
+
+    def done(job: Job) -> bool:
+        return job.record in failures or job.record.exists()
+
+    def advance(i: int, records: list[Record] | None) -> None:
+        waiting.pop(i, None)
+        while True:
+            try:
+                batch = plans[i].send(records)  # type: ignore[arg-type]  # a generator begins with None
+            except StopIteration as end:
+                outcomes[i] = end.value
+                return
+            if missing := [job for job in batch if not done(job)]:
+                waiting[i] = batch
+                for job in missing:
+                    if job.record not in asked:
+                        asked.add(job.record)
+                        heapq.heappush(ready, (i, len(asked), job))
+                return
+            records = [_outcome(job, failures) for job in batch]
+
+    for i in range(len(plans)):
+        advance(i, None)
+    while ready or running:
+        while ready and len(running) < width:
+            job = heapq.heappop(ready)[2]
+            running[executor.submit(job)] = job
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job, error = running.pop(future), future.result()
+            if error:
+                failures[job.record] = error
+            listen(job, error)
+        for i, batch in list(waiting.items()):
+            if all(map(done, batch)):
+                advance(i, [_outcome(job, failures) for job in batch])
+    return [outcomes[i] for i in range(len(plans))]
+
+
+def _outcome(job: Job, failures: dict[Path, str]) -> Record:
+    error = failures.get(job.record)
+    return results.read(job.record) if error is None else results.failure(job.config, error)

@@ -1,0 +1,205 @@
+"""The kinds of methods a suite can name: one function a kind, from a method to the plans of its runs on one task.
+
+A plan (`pipeline.executor.Plan`) yields runs and is sent their records. It draws nothing from the clock or the system, so that
+a benchmark that was killed walks through its plans again, finds the finished runs by their keys, and goes on with the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperprompt.agents.build import resolved_arguments
+from hyperprompt.config import RunConfig, validated
+from hyperprompt.envs import make as envs
+from hyperprompt.errors import HyperPromptError, InvalidValue
+from hyperprompt.evaluation.outcomes import Outcome
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.pipeline import results
+from hyperprompt.pipeline.executor import Job, Plan
+from hyperprompt.pipeline.resolve import resolve
+from hyperprompt.pipeline.results import Record
+from hyperprompt.pipeline.suite import ControllerMethod, Method, PopulationMethod, Suite, TaskEntry, TunerMethod, settings
+from hyperprompt.search import registry as tuners
+
+ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
+"""Algorithms that work with one kind of action only."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One method on one task of a suite."""
+
+    suite: Suite
+    task: TaskEntry
+    name: str
+    method: Method
+
+    def config(self, seed: int, **own: Any) -> RunConfig:
+        """The resolved configuration of a run under `seed`.
+
+        Raises:
+            HyperPromptError: anything in it that cannot work.
+        """
+        values = settings(self.suite, self.task, self.method)
+        return resolve(validated(RunConfig, {**values, **own, "seed": seed, "checkpoints": False}))
+
+    def job(self, config: RunConfig, role: str = "", population: Mapping[str, Any] | None = None) -> Job:
+        name = results.key(config, **({} if population is None else {"population": population}))
+        label = " ".join(part for part in (self.task.label, self.name, role, f"seed {config.seed}") if part)
+        folder = self.suite.folder
+        return Job(label, self.task.label, config, folder / "runs" / name, folder / "records" / f"{name}.json", population)
+
+    def outcomes(self, seeds: Sequence[int], runs: Sequence[Record], **search: Any) -> list[Outcome]:
+        return [Outcome(self.task.label, self.name, s, run, **search) for s, run in zip(seeds, runs, strict=True)]
+
+
+Plans = list[Plan[list[Outcome]]]
+
+
+def plans(case: Case, seeds: Sequence[int]) -> Plans:
+    """Every run of a method on a task, one plan for each part that can go on by itself."""
+    return _KINDS[type(case.method)](case, seeds)
+
+
+def controller(case: Case, seeds: Sequence[int]) -> Plans:
+    """{controller: SPEC}: one run a seed."""
+    method = case.method
+    assert isinstance(method, ControllerMethod)
+
+    def plan() -> Plan[list[Outcome]]:
+        configs = [case.config(seed, controller=method.controller, llm=method.options) for seed in seeds]
+        records = yield [case.job(config) for config in configs]
+        return case.outcomes(seeds, records)
+
+    return [plan()]
+
+
+def tuner(case: Case, seeds: Sequence[int]) -> Plans:
+    """{tuner: NAME, trials: N}: a search for each tuning seed, whose best settings then run on its share of the test seeds."""
+    method, tuning = case.method, case.suite.tuning_seeds
+    assert isinstance(method, TunerMethod)
+    assert isinstance(tuning, tuple)
+
+    def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
+        base = case.config(tuning_seed, controller="static")
+        space = search_space(base)
+        optimiser = tuners.create(method.tuner, space, tuning_seed)
+        trials: list[Record] = []
+        best, found = -math.inf, None
+        for i in range(method.trials):
+            theta = optimiser.ask()
+            # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
+            constant = arguments(space, theta) if i else {}
+            records = yield [case.job(fixed(base, constant), f"trial {i + 1}")]
+            trials += records
+            value = score(records[0], case.suite.score)
+            optimiser.tell(theta, value)
+            if value is not None and value > best:
+                best, found = value, constant
+        known = {"trials": tuple(trials), "tuning_seed": tuning_seed}
+        if found is None:
+            reason = f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}"
+            return case.outcomes(share, [results.failure(base, reason)] * len(share), **known)
+        finals = [fixed(case.config(seed, controller="static"), found) for seed in share]
+        records = yield [case.job(config, "best settings") for config in finals]
+        return case.outcomes(share, records, **known)
+
+    shares = [(seed, seeds[i :: len(tuning)]) for i, seed in enumerate(tuning)]
+    return [plan(seed, share) for seed, share in shares if share]
+
+
+def population(case: Case, seeds: Sequence[int]) -> Plans:
+    """{population: N}: N runs of T steps in lockstep a seed, as one job."""
+    method = case.method
+    assert isinstance(method, PopulationMethod)
+
+    def plan() -> Plan[list[Outcome]]:
+        settings = {"size": method.population, "select_only": method.select_only}
+        configs = [case.config(seed, controller="static") for seed in seeds]
+        records = yield [case.job(config, population=settings) for config in configs]
+        return case.outcomes(seeds, records)
+
+    return [plan()]
+
+
+_KINDS: Mapping[type[Method], Callable[[Case, Sequence[int]], Plans]] = {
+    ControllerMethod: controller,
+    TunerMethod: tuner,
+    PopulationMethod: population,
+}
+
+
+def size(case: Case, seeds: Sequence[int]) -> int:
+    """Runs of T steps of a method on a task, shared ones counted."""
+    method = case.method
+    if isinstance(method, TunerMethod):
+        assert isinstance(case.suite.tuning_seeds, tuple)
+        return len(seeds) + method.trials * min(len(seeds), len(case.suite.tuning_seeds))
+    return len(seeds) * (method.population if isinstance(method, PopulationMethod) else 1)
+
+
+def cases(suite: Suite) -> list[Case]:
+    return [Case(suite, task, name, method) for task in suite.tasks for name, method in suite.methods.items()]
+
+
+def baseline(suite: Suite, task: TaskEntry) -> Case:
+    return Case(suite, task, suite.baseline, suite.methods[suite.baseline])
+
+
+def check(suite: Suite) -> None:
+    """What can be refused without building an environment's agent, for every method on every task.
+
+    Raises:
+        HyperPromptError: the first thing found wrong, with the method and the task.
+    """
+    assert isinstance(suite.seeds, tuple)
+    for case in cases(suite):
+        try:
+            _check(case, suite.seeds[0])
+        except HyperPromptError as error:
+            raise InvalidValue(f"methods.{case.name} on {case.task.label}: {error}") from error
+
+
+def _check(case: Case, seed: int) -> None:
+    method = case.method
+    steered = isinstance(method, ControllerMethod)
+    own = {"controller": method.controller, "llm": method.options} if isinstance(method, ControllerMethod) else {}
+    config = case.config(seed, **(own if steered else {"controller": "static"}))
+    case.job(config)
+    needs = ACTIONS.get(config.algorithm)
+    if needs and envs.describe(config.env, **config.env_options).action != needs:
+        raise InvalidValue(f"{config.algo} needs {needs} actions, which {config.env} has not")
+    if isinstance(method, TunerMethod):
+        space = search_space(config)
+        tuners.create(method.tuner, space, seed)
+        resolved_arguments(config.algorithm, config.library, dict.fromkeys(space.names))
+
+
+def search_space(config: RunConfig) -> HyperparameterSpace:
+    """What a tuner searches for a resolved configuration: its `tune` and `bounds`, begun at its own agent settings."""
+    dimensions = 1
+    if config.algorithm == "sac":
+        dimensions = envs.describe(config.env, **config.env_options).action_size
+    space = for_algorithm(config.algorithm, dimensions).subset(config.tune or TUNED_BY_DEFAULT[config.algorithm])
+    given = {k: float(v) for k, v in config.agent.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return space.bounded(config.bounds).starting_at(given)
+
+
+def arguments(space: HyperparameterSpace, theta: Theta) -> dict[str, float | int]:
+    """theta as constructor arguments of the algorithm: the values that a run would be given, integers as such."""
+    values = space.values(theta)
+    return {h.name: int(values[h.name]) if h.scale == "integer" else float(values[h.name]) for h in space}
+
+
+def fixed(config: RunConfig, constant: Mapping[str, float | int]) -> RunConfig:
+    """The static run with these settings from its first update on."""
+    return config.model_copy(update={"agent": {**config.agent, **constant}})
+
+
+def score(record: Record, what: str) -> float | None:
+    """What a tuner is told: the trial's AUC or final return; None if it failed or no episode ended."""
+    value = record["result"][what] if "error" not in record else None
+    return None if value is None else float(value)

@@ -1,0 +1,248 @@
+"""A benchmark suite: tasks, methods, seeds and the protocol, read from YAML and checked before anything runs.
+
+tasks: [CartPole-v1, {env: procgen/bigfish, options: {mode: hard}, steps: 200000}]
+methods:
+  static: {controller: static}
+  cosine: {controller: "anneal:cosine", preset: published, set: {agent.n_epochs: 4}}
+  tpe:    {tuner: tpe, trials: 8}
+seeds: 5                      # a count or a list, like the two below; the three must not overlap
+tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
+target: {share: 0.9, seeds: 3}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hyperprompt.config import assign, read_yaml, validated
+from hyperprompt.errors import InvalidValue, UnknownName
+
+Seeds = int | tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
+Account = Literal["total", "single"]
+FIRST_SEED = {"seeds": 0, "tuning_seeds": 7001, "target.seeds": 8001}
+"""Where a count begins; far enough apart that no two counts allowed here meet."""
+MOST_SEEDS = 1000
+RESERVED = ("env", "env_options", "seed", "controller", "llm", "checkpoints", "tensorboard")
+"""Keys of a run that the suite decides in other places."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskEntry(_Strict):
+    """A task of the suite. What is None comes from the task's own listing."""
+
+    env: str
+    name: str = ""
+    """What the tables call it; needed where two entries share an environment."""
+    steps: int | None = Field(default=None, gt=0)
+    every: int | None = Field(default=None, gt=0)
+    options: dict[str, Any] = {}
+
+    @property
+    def label(self) -> str:
+        return self.name or self.env
+
+
+class Method(_Strict):
+    """What every kind of method may say about its runs."""
+
+    preset: str | None = None
+    set: dict[str, Any] = {}
+    """Keys of a run's configuration, dotted ones allowed; they win over the suite's `set`."""
+
+
+class ControllerMethod(Method):
+    """One run a seed under a controller."""
+
+    controller: str
+    options: dict[str, Any] = {}
+
+
+class TunerMethod(Method):
+    """A search over fixed settings, one full run a trial, then one run a test seed with the best of them."""
+
+    tuner: str
+    trials: int = Field(ge=1)
+
+
+class PopulationMethod(Method):
+    """Population-based training: `population` runs of T steps each in lockstep, for every test seed."""
+
+    population: int = Field(ge=2, le=1000)
+    select_only: bool = False
+    """Copy without exploring: the control."""
+
+
+KINDS: dict[str, type[Method]] = {
+    "controller": ControllerMethod,
+    "tuner": TunerMethod,
+    "population": PopulationMethod,
+}
+"""The key that tells a method's kind. Each has a function of the same name in `pipeline.methods`."""
+
+
+class Target(_Strict):
+    """R* = random + share * (static - random), static being the mean final return of baseline runs on `seeds`."""
+
+    share: float = Field(default=0.9, gt=0, le=1)
+    seeds: Seeds = 3
+
+
+class Suite(_Strict):
+    """The whole protocol. Lists of seeds are filled in; `path` is the file it came from."""
+
+    name: str
+    tasks: tuple[TaskEntry, ...]
+    methods: dict[str, Method]
+    baseline: str = "static"
+    seeds: Seeds = 5
+    tuning_seeds: Seeds = 1
+    target: Target = Target()
+    set: dict[str, Any] = {}
+    score: Literal["auc", "final_return"] = "auc"
+    """What a tuner is told about a trial."""
+    accounts: tuple[Account, ...] = ("single", "total")
+    """single: one run each, a tuner's cost stated beside it; total: its trials on the x-axis."""
+    meta_training_steps: dict[str, Annotated[int, Field(gt=0)]] = {}
+    """Environment steps that a method's training took once, before the suite."""
+    resamples: int = Field(default=2000, ge=100, le=100_000)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    jobs: int = Field(default=1, ge=1, le=4096)
+    out: Path | None = None
+    path: Path
+
+    @field_validator("accounts")
+    @classmethod
+    def _some(cls, accounts: tuple[Account, ...]) -> tuple[Account, ...]:
+        if not accounts:
+            raise ValueError("name at least one account: total, single")
+        return accounts
+
+    @property
+    def folder(self) -> Path:
+        return self.out or Path("runs") / f"benchmark-{self.name}"
+
+
+def load(path: Path) -> Suite:
+    """The suite in a YAML file. `pipeline.methods.check` goes on where this ends.
+
+    Raises:
+        InvalidValue, UnknownName: one line naming the key, what is wrong with it, and the valid choices.
+    """
+    values = {"name": path.stem, **read_yaml(path), "path": path}
+    for key in ("tasks", "methods"):
+        if not values.get(key):
+            raise InvalidValue(f"{path}: {key} is empty: a suite needs at least one")
+    if not isinstance(values["tasks"], list) or not isinstance(values["methods"], dict):
+        raise InvalidValue(f"{path}: tasks are a list of names or entries, methods a mapping from a name to settings")
+    target = validated(Target, _keys(values.get("target") or {}, "target"), "target")
+    values["tasks"] = [_task(entry, i) for i, entry in enumerate(values["tasks"])]
+    values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
+    values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
+    suite = validated(Suite, values)
+    suite = suite.model_copy(
+        update={
+            "seeds": _seeds("seeds", suite.seeds),
+            "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds),
+        }
+    )
+    _check_names(suite)
+    _check_seeds(suite)
+    return suite
+
+
+def settings(suite: Suite, task: TaskEntry, method: Method) -> dict[str, Any]:
+    """The keys of a `RunConfig` for `task` under `method`, still without controller and seed.
+
+    The method's `set` wins over the task's entry, that over the suite's `set`; `agent` and the like are merged key by key.
+    """
+    values: dict[str, Any] = {}
+    own = {"env": task.env, "env_options": task.options, "steps": task.steps, "every": task.every, "preset": method.preset}
+    for layer in (suite.set, {key: value for key, value in own.items() if value is not None}, method.set):
+        for key, value in layer.items():
+            _merge(values, key, value)
+    return values
+
+
+def _merge(values: dict[str, Any], key: str, value: Any) -> None:
+    if isinstance(value, Mapping) and value:
+        for below, item in value.items():
+            _merge(values, f"{key}.{below}", item)
+    else:
+        assign(values, key, value)
+
+
+def _keys(values: object, where: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise InvalidValue(f"{where}: expected keys and values, not {values!r}")
+    return {str(key): value for key, value in values.items()}
+
+
+def _task(entry: object, index: int) -> TaskEntry:
+    return validated(TaskEntry, {"env": entry} if isinstance(entry, str) else _keys(entry, f"tasks.{index}"), f"tasks.{index}")
+
+
+def _method(name: str, entry: object) -> Method:
+    where = f"methods.{name}"
+    values = _keys(entry, where)
+    kinds = [key for key in KINDS if key in values]
+    if len(kinds) != 1:
+        found = " and ".join(kinds) or "none"
+        raise InvalidValue(f"{where}: a method has exactly one of the keys {', '.join(KINDS)}, not {found}: {sorted(values)}")
+    method = validated(KINDS[kinds[0]], values, where)
+    _check_set(method.set, f"{where}.set", (*RESERVED, "steps", "preset"))
+    return method
+
+
+def _check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> None:
+    from hyperprompt.config import RunConfig
+
+    for key in values:
+        first = key.split(".")[0]
+        if first in refused:
+            raise InvalidValue(f"{where}: {first} is not set here: tasks, methods and seeds of the suite decide it")
+        if first not in RunConfig.model_fields:
+            raise UnknownName(f"key in {where}", first, (k for k in RunConfig.model_fields if k not in refused))
+
+
+def _seeds(key: str, given: Seeds) -> tuple[int, ...]:
+    if isinstance(given, tuple):
+        if not given:
+            raise InvalidValue(f"{key} is empty: name at least one seed")
+        if twice := sorted({seed for seed in given if given.count(seed) > 1}):
+            raise InvalidValue(f"{key}: named twice: {', '.join(map(str, twice))}")
+        return given
+    if not 1 <= given <= MOST_SEEDS:
+        raise InvalidValue(f"{key}: a number of seeds lies between 1 and {MOST_SEEDS}, not {given}")
+    return tuple(range(FIRST_SEED[key], FIRST_SEED[key] + given))
+
+
+def _check_names(suite: Suite) -> None:
+    labels = [task.label for task in suite.tasks]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InvalidValue(f"tasks: {', '.join(twice)} stands there twice; give each entry a name of its own (name: ...)")
+    _check_set(suite.set, "set", RESERVED)
+    for key, names in (("baseline", [suite.baseline]), ("meta_training_steps", list(suite.meta_training_steps))):
+        for name in names:
+            if name not in suite.methods:
+                raise UnknownName(f"method in {key}", name, suite.methods)
+    baseline = suite.methods[suite.baseline]
+    if not (isinstance(baseline, ControllerMethod) and baseline.controller == "static"):
+        raise InvalidValue(f"baseline: {suite.baseline!r} is not a method with 'controller: static', which R* is taken from")
+
+
+def _check_seeds(suite: Suite) -> None:
+    from hyperprompt.pipeline.constants import SEEDS as SCALE_SEEDS
+
+    held: dict[int, str] = dict.fromkeys(SCALE_SEEDS, "the fixed task scale")
+    for key, seeds in (("target.seeds", suite.target.seeds), ("tuning_seeds", suite.tuning_seeds), ("seeds", suite.seeds)):
+        assert isinstance(seeds, tuple)
+        if overlap := sorted(set(seeds) & set(held)):
+            raise InvalidValue(f"{key}: {overlap[0]} also serves {held[overlap[0]]}; seeds of different purposes are disjoint")
+        held |= dict.fromkeys(seeds, key)

@@ -1,0 +1,189 @@
+"""A benchmark's numbers on made-up runs whose answers are known by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperprompt.evaluation import benchmark_report, benchmark_tables
+from hyperprompt.evaluation.benchmark import Tables, tables, verdict
+from hyperprompt.evaluation.outcomes import Outcome, Record
+from hyperprompt.evaluation.statistics import Estimate
+
+T = 1000
+STEPS = [float(s) for s in range(100, T + 1, 100)]
+NEVER = 2 * T
+
+
+def run(at: float, seed: int = 0, env: str = "own/task", top: float = 1.0, members: int = 1, **agent: float) -> Record:
+    """A run that returns 0 before step `at` and `top` from there on."""
+    returns = [top if step >= at else 0.0 for step in STEPS]
+    record: dict[str, Any] = {
+        "task": env,
+        "seed": seed,
+        "result": {
+            "auc": float(np.mean(returns)),
+            "final_return": returns[-1],
+            "steps": T * members,
+            "wall_seconds": 10.0 * members,
+            "adapt_seconds": 0.1,
+            "gradient_updates": 100,
+        },
+        "curve": {"step": STEPS, "return_mean": returns},
+        "config": {"env": env, "algo": "ppo", "steps": T, "seed": seed, "env_options": {}, "agent": agent},
+        "versions": {"python": "3"},
+    }
+    return {**record, "members": members} if members > 1 else record
+
+
+def failed(seed: int = 0) -> Record:
+    return {"seed": seed, "error": "Traceback\nValueError: NaN", "config": run(0)["config"]}
+
+
+def outcomes(method: str, *at: float, **more: Any) -> list[Outcome]:
+    """One outcome a seed, which reaches its level at the given steps."""
+    return [Outcome("task", method, i, run(a, i, **more)) for i, a in enumerate(at)]
+
+
+def compare(*methods: list[Outcome], targets: list[Outcome] | None = None) -> Tables:
+    flat = [outcome for method in methods for outcome in method]
+    separate = targets or outcomes("static", 400, 500)
+    return tables(flat, separate, {"task": (0.0, 0.0)}, baseline="static", share=0.9, resamples=200)
+
+
+STATIC = outcomes("static", 500, 600, 700)
+
+
+def test_the_target_and_the_scale_come_from_the_separate_runs() -> None:
+    (task,) = compare(STATIC, targets=outcomes("static", 400, 500, top=2.0)).tasks
+    assert task.target.value == pytest.approx(0.9 * 2.0)
+    assert task.scale is not None
+    assert (task.scale.random, task.scale.static, task.fixed) == (0.0, 2.0, False)
+    assert task.cells["static"].single[1].sum() == 0, "static runs that end at 1 never reach it"
+
+
+def test_a_measured_task_has_its_fixed_scale() -> None:
+    runs = [Outcome("task", "static", i, run(500, i, env="CartPole-v1")) for i in range(2)]
+    (task,) = compare(runs).tasks
+    assert task.fixed
+    assert task.scale is not None
+    assert task.scale.static == 500.0
+
+
+def test_a_crossing_that_is_not_sustained_or_never_made_is_censored_at_T() -> None:
+    (task,) = compare(STATIC, outcomes("late", 300, 800, NEVER)).tasks
+    assert task.cells["late"].single.tolist() == [[300, 1000, 1000], [1, 0, 0]]
+
+
+def test_the_total_account_adds_the_trials_up() -> None:
+    trials = (run(NEVER, 7001), run(900, 7001), run(300, 7001), run(200, 7001))
+    found = [Outcome("task", "tpe", seed, run(200, seed), trials, 7001) for seed in (0, 1)]
+    tuned = compare(STATIC, found).tasks[0].cells["tpe"]
+    assert tuned.single.tolist() == [[200, 200], [1, 1]]
+    assert tuned.total.tolist() == [[2 * T + 300], [1]], "one sequence a search; its first crossing lies in the third trial"
+    assert tuned.spent == 5 * T
+    assert tuned.beside == 4 * T
+
+
+def test_searches_are_counted_one_by_one_and_failed_trials_cost_their_steps() -> None:
+    found = [
+        Outcome("task", "tpe", 0, run(200, 0), (failed(7001),), 7001),
+        Outcome("task", "tpe", 1, run(NEVER, 1), (run(NEVER, 7002),), 7002),
+    ]
+    tuned = compare(STATIC, found).tasks[0].cells["tpe"]
+    assert tuned.total.tolist() == [[T + 200, 2 * T], [1, 0]]
+
+
+def test_a_population_counts_all_members_in_the_total_account_only() -> None:
+    cell = compare(STATIC, outcomes("pbt", 300, NEVER, members=4)).tasks[0].cells["pbt"]
+    assert cell.single.tolist() == [[300, T], [1, 0]]
+    assert cell.total.tolist() == [[4 * 300, 4 * T], [1, 0]]
+    assert cell.beside == 3 * T
+
+
+def test_the_ratio_of_the_total_account_looks_no_further_than_T() -> None:
+    trials = (run(NEVER, 7001),)
+    found = [Outcome("task", "tpe", seed, run(100, seed), trials, 7001) for seed in (0, 1, 2)]
+    made = compare(STATIC, found)
+    assert made.steps_ratio("tpe", "single").value == pytest.approx(100 / 600)
+    assert made.steps_ratio("tpe", "total").value == pytest.approx(1000 / 600)
+    assert made.saved_steps("tpe") == pytest.approx(500)
+
+
+def test_wins_and_losses() -> None:
+    made = compare(STATIC, outcomes("better", 100, 100, 100), outcomes("worse", NEVER, NEVER, NEVER), outcomes("one", 100))
+    task = made.tasks[0]
+    assert verdict(made.difference(task, "better", "auc")) == "win"
+    assert verdict(made.difference(task, "worse", "auc")) == "loss"
+    assert verdict(made.difference(task, "better", "final_return")) == "open", "all of them end at 1"
+    assert verdict(made.difference(task, "one", "auc")) == "one seed"
+    assert verdict(made.difference(task, made.zero_line, "auc")) == "open"
+    table = benchmark_tables.wins(made, "auc")
+    assert ("better", "1: task", "0", "0") in table.rows
+    assert ("worse", "0", "1: task", "0") in table.rows
+    assert ("one", "0", "0", "1: task") in table.rows
+
+
+def test_an_interval_that_touches_0_decides_nothing() -> None:
+    assert verdict(Estimate(0.5, 0.0, 1.0)) == "open"
+
+
+def test_a_failed_run_takes_its_method_out_of_the_comparison_but_not_off_the_table() -> None:
+    broken = [*outcomes("broken", 100, 100), Outcome("task", "broken", 2, failed(2))]
+    made = compare(STATIC, broken)
+    task = made.tasks[0]
+    assert verdict(made.difference(task, "broken", "auc")) == "not compared"
+    assert made.comparable("broken") == []
+    assert math.isnan(made.aggregate("broken", "auc", np.mean).value)
+    assert task.cells["broken"].single.tolist() == [[100, 100, T], [1, 1, 0]], "a failed run did not reach R*"
+    row = next(row for row in benchmark_tables.on_task(made, task).rows if row[0] == "broken")
+    assert row[1] == "3 (1 failed)"
+
+
+def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> None:
+    made = compare(STATIC, outcomes("other", 100, 200), targets=outcomes("static", NEVER, NEVER))
+    (task,) = made.tasks
+    assert task.target.value is None
+    assert task.scale is None
+    assert math.isnan(made.steps_ratio("other", "single").value)
+    assert "no R*" in benchmark_tables.on_task(made, task).note
+    assert verdict(made.difference(task, "other", "auc")) == "win", "raw returns are compared in any case"
+
+
+def test_the_settings_found_are_those_that_differ_from_the_first_trial() -> None:
+    trials = (run(500, 7001, learning_rate=1e-3, gamma=0.9), run(400, 7001, learning_rate=1e-2, gamma=0.9))
+    found = [Outcome("task", "tpe", 0, run(400, 0, learning_rate=1e-2, gamma=0.9), trials, 7001)]
+    table = benchmark_tables.found(compare(STATIC, found))
+    assert table is not None
+    assert table.rows == (("task", "tpe", "7001", "2", "learning_rate 0.01"),)
+
+
+def test_payback() -> None:
+    table = benchmark_tables.paid_back(
+        compare(STATIC, outcomes("llm", 100, 100), outcomes("slow", NEVER, NEVER)), {"llm": 1200, "slow": 1}
+    )
+    assert table is not None
+    assert [row[-1] for row in table.rows] == ["3", "never"]
+
+
+def test_the_page_is_the_same_every_time_and_escapes_what_it_is_given(tmp_path: Path) -> None:
+    bad = [Outcome("task", "<b>", 0, run(100)), Outcome("task", "<b>", 1, {**failed(1), "error": "x\n<script>"})]
+    made = compare(STATIC, bad)
+    protocol = benchmark_report.Protocol("<i>", "hyperprompt benchmark x.yaml", "tasks: [x]\n", {"test": [0, 1]}, ("single",))
+    first = [path.read_bytes() for path in benchmark_report.write(made, protocol, tmp_path)]
+    assert first == [path.read_bytes() for path in benchmark_report.write(made, protocol, tmp_path)]
+    page = first[1].decode()
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "Failed: &lt;b&gt; on task, seed 1: &lt;script&gt;" in page
+
+
+def test_a_sequence_is_one_curve() -> None:
+    outcome = Outcome("task", "tpe", 0, run(200), (run(300), failed(), run(400)), 7001)
+    made = benchmark_report.sequence(outcome, "tpe")
+    assert made.progress["step"] == [i * T + s for i in (0, 2, 3) for s in STEPS], "a failed trial costs its steps"
+    assert made.controller == "tpe"

@@ -1,0 +1,244 @@
+"""A benchmark end to end on runs of a few hundred steps: nothing repeated, nothing lost, failures recorded, two accounts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hyperprompt import cli
+from hyperprompt.config import parse
+from hyperprompt.durable import FolderLock
+from hyperprompt.errors import RunFolderError
+from hyperprompt.hyperparameters import Theta
+from hyperprompt.pipeline import benchmark, deploy, methods, results
+from hyperprompt.pipeline import suite as suites
+from hyperprompt.pipeline.executor import Job
+from hyperprompt.pipeline.suite import Suite
+from hyperprompt.pipeline.worker import run as carry_out
+
+TINY: dict[str, Any] = {
+    "tasks": [{"env": "CartPole-v1", "steps": 256}],
+    "methods": {
+        "static": {"controller": "static"},
+        "noise": {"controller": "random"},
+        "search": {"tuner": "random", "trials": 3, "set": {"tune": ["learning_rate", "n_epochs"]}},
+        "pbt": {"population": 2},
+    },
+    "seeds": 2,
+    "target": {"seeds": 2},
+    "set": {"n_envs": 1, "agent": {"n_steps": 64, "n_epochs": 2}},
+    "resamples": 100,
+}
+
+
+class Here:
+    """An executor in this process, so that the tests pay no process starts. Jobs in `broken` fail."""
+
+    def __init__(self, broken: str = "nothing") -> None:
+        self.done: list[str] = []
+        self.broken = broken
+
+    def submit(self, job: Job) -> Future[str]:
+        future: Future[str] = Future()
+        self.done.append(job.label)
+        if self.broken in job.label:
+            future.set_result("Traceback ...\nRuntimeError: out of luck")
+            return future
+        carry_out(json.loads(json.dumps(job.to_dict())))
+        future.set_result("")
+        return future
+
+
+def load(folder: Path, **changes: Any) -> Suite:
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
+    return suites.load(path).model_copy(update={"out": folder / "out"})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Here, benchmark.Benchmark]:
+    folder = tmp_path_factory.mktemp("benchmark")
+    executor = Here()
+    return folder, executor, benchmark.run(load(folder), executor=executor)
+
+
+Finished = tuple[Path, Here, benchmark.Benchmark]
+
+
+def test_every_run_is_carried_out_once(finished: Finished) -> None:
+    folder, executor, done = finished
+    assert len(executor.done) == len(set(executor.done)) == 2 + 2 + (3 + 2) + 2 + 2
+    assert len(list((folder / "out" / "records").iterdir())) == len(executor.done)
+    assert [(o.method, o.seed) for o in done.outcomes] == [(m, s) for m in TINY["methods"] for s in (0, 1)]
+    assert [o.seed for o in done.targets] == [8001, 8002]
+    assert done.failed == 0
+
+
+def test_a_second_start_repeats_nothing_and_adds_what_is_new(finished: Finished) -> None:
+    folder, _, done = finished
+    again = Here()
+    assert benchmark.run(load(folder), executor=again).outcomes == done.outcomes
+    assert again.done == []
+    outlook = benchmark.outlook(load(folder, seeds=3))
+    assert (outlook.runs - outlook.done, outlook.steps_left) == (5, 5 * 256), "a population of two is two runs"
+    benchmark.run(load(folder, seeds=3), executor=again)
+    assert len(again.done) == 4
+    assert all("seed 2" in label for label in again.done)
+
+
+def test_trials_run_on_the_tuning_seed_the_first_with_the_defaults_the_best_on_the_test_seeds(finished: Finished) -> None:
+    outcomes = [o for o in finished[2].outcomes if o.method == "search"]
+    trials = outcomes[0].trials
+    assert outcomes[1].trials == trials
+    assert {trial["seed"] for trial in trials} == {7001}
+    static = next(o.run for o in finished[2].outcomes if o.method == "static")
+    assert trials[0]["config"]["agent"] == static["config"]["agent"]
+    best = max(trials, key=lambda trial: trial["result"]["auc"])
+    for outcome in outcomes:
+        assert outcome.run["config"]["agent"] == best["config"]["agent"]
+        assert outcome.run["config"]["seed"] == outcome.seed
+    assert len({trial["config"]["agent"]["learning_rate"] for trial in trials}) == 3
+    assert all(isinstance(trial["config"]["agent"]["n_epochs"], int) for trial in trials)
+
+
+def test_a_trial_equals_a_static_run_with_its_settings(finished: Finished, tmp_path: Path) -> None:
+    trial = next(o for o in finished[2].outcomes if o.method == "search").trials[-1]
+    agent = {key: trial["config"]["agent"][key] for key in ("n_steps", "learning_rate", "n_epochs")}
+    values = {"env": "CartPole-v1", "controller": "static", "steps": 256, "seed": 7001, "n_envs": 1, "agent": agent}
+    result = deploy.train(parse(values), tmp_path / "run", page=False)
+    assert result["auc"] == trial["result"]["auc"]
+    assert result["final_return"] == trial["result"]["final_return"]
+
+
+def test_records_hold_what_the_fixed_scale_holds(finished: Finished) -> None:
+    committed = json.loads((Path(__file__).parents[2] / "results" / "static" / "CartPole-v1-s9001.json").read_text())
+    for outcome in finished[2].outcomes:
+        if outcome.method == "pbt":
+            continue
+        assert set(outcome.run) - {"theta"} == set(committed)
+        assert set(outcome.run["curve"]) == set(committed["curve"])
+        assert ("theta" in outcome.run) == (outcome.method == "noise")
+
+
+def test_a_population_is_one_run_that_costs_all_members_steps(finished: Finished) -> None:
+    runs = [o.run for o in finished[2].outcomes if o.method == "pbt"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    for run in runs:
+        assert run["members"] == 2
+        assert run["result"]["steps"] == 2 * 256
+        assert run["curve"]["step"][-1] == 256
+        assert len(run["theta"]["learning_rate"]) == len(run["curve"]["step"])
+
+
+def test_the_report(finished: Finished) -> None:
+    folder, _, done = finished
+    markdown, page = (path.read_text() for path in benchmark.report(done, "hyperprompt benchmark tiny.yaml"))
+    for text in (markdown, page):
+        assert "static, other seeds" in text
+        assert "hyperprompt benchmark tiny.yaml" in text
+        assert "Account 1: one run each" in text
+        assert "favours the tuner" in text
+        assert "losses" in text
+        assert "trials: 3" in text, "the suite file itself"
+    assert 'src="http' not in page
+    assert "<script" not in page
+    lines = [line for line in markdown.splitlines() if " of 1 |" in line]
+    costs = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in lines}
+    assert costs == {"static": "0", "noise": "0", "search": "3", "pbt": "1", "static, other seeds": "0"}, "in units of T"
+    assert (folder / "out" / "table.md").exists()
+
+
+def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = finished[0]
+    load(folder)
+    command = ["hyperprompt", "benchmark", str(folder / "tiny.yaml"), "--out", str(folder / "out")]
+    monkeypatch.setattr(sys, "argv", [*command, "--dry-run"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert "at most 0 runs left" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.split() == [str(folder / "out" / name) for name in ("table.md", "report.html")]
+    assert f"Command: `{' '.join(command)}`" in (folder / "out" / "table.md").read_text()
+
+
+def test_accounts_are_a_choice(finished: Finished) -> None:
+    folder, executor, _ = finished
+    done = benchmark.run(load(folder, accounts=["single"]), executor=executor)
+    assert "Account 2" not in benchmark.report(done, "x")[0].read_text()
+
+
+def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+    alone = {"methods": {"static": {"controller": "static"}}}
+    done = benchmark.run(load(tmp_path, **alone), executor=Here("static seed 1"))
+    failed = [(o.method, o.seed, o.run["error"].splitlines()[-1]) for o in done.outcomes if o.failed]
+    assert failed == [("static", 1, "RuntimeError: out of luck")]
+    assert done.failed == 1
+    assert len(list((tmp_path / "out" / "records").iterdir())) == 3
+    text = benchmark.report(done, "x")[0].read_text()
+    assert "Failed: static on CartPole-v1, seed 1: RuntimeError: out of luck" in text
+    assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
+    again = Here()
+    assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1
+    assert again.done == [], "a failed run is not tried again by itself"
+    assert benchmark.run(load(tmp_path, **alone), executor=again, retry_failed=True).failed == 0
+    assert again.done == ["CartPole-v1 static seed 1"]
+
+
+def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float | None] = []
+
+    class Tuner:
+        name = "spy"
+
+        def __init__(self, space: Any, seed: int) -> None:
+            self.space = space
+
+        def ask(self) -> Theta:
+            return {"learning_rate": 1e-3 * (1 + len(told)), "n_epochs": 3.0}
+
+        def tell(self, theta: Theta, score: float | None) -> None:
+            told.append(score)
+
+    monkeypatch.setattr(methods.tuners, "create", lambda name, space, seed: Tuner(space, seed))
+    kinds = {name: TINY["methods"][name] for name in ("static", "search")}
+    suite = load(tmp_path, methods=kinds, score="final_return", seeds=1, target={"seeds": 1})
+    executor = Here("trial 2")
+    monkeypatch.setattr(methods, "check", lambda suite: None)
+    done = benchmark.run(suite, executor=executor)
+    trials = done.outcomes[-1].trials
+    assert told[:3] == [trials[0]["result"]["final_return"], None, trials[2]["result"]["final_return"]]
+    assert "error" in trials[1]
+    assert done.failed == 1
+
+
+def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:
+    folder = finished[0]
+    lock = FolderLock(folder / "out" / "lock")
+    try:
+        with pytest.raises(RunFolderError, match="another process"):
+            benchmark.run(load(folder), executor=Here())
+    finally:
+        lock.release()
+
+
+def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
+    schedule = tmp_path / "found.yaml"
+    schedule.write_text("schedule: [{progress: 0.0, theta: {learning_rate: 0.001}}]")
+    base = {"env": "CartPole-v1", "controller": f"schedule:{schedule}"}
+    key = results.key(parse(base))
+    assert results.key(parse({**base, "checkpoints": False})) == key
+    assert results.key(parse({**base, "seed": 1})) != key
+    assert results.key(parse({**base, "agent": {"n_steps": 5}})) != key
+    assert results.key(parse(base), members=4) != key
+    schedule.write_text("schedule: [{progress: 0.0, theta: {learning_rate: 0.002}}]")
+    assert results.key(parse(base)) != key

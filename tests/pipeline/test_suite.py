@@ -1,0 +1,139 @@
+"""Suite files: what they say, and how every kind of mistake is refused before anything runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hyperprompt import cli
+from hyperprompt.pipeline import methods
+from hyperprompt.pipeline import suite as suites
+from hyperprompt.pipeline.constants import SEEDS
+
+STATIC = {"static": {"controller": "static"}}
+GOOD: dict[str, Any] = {"tasks": ["CartPole-v1"], "methods": STATIC}
+
+
+def write(folder: Path, values: Any) -> Path:
+    path = folder / "suite.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump({**GOOD, **values}, sort_keys=False))
+    return path
+
+
+def method(**settings: Any) -> dict[str, Any]:
+    return {"methods": {**STATIC, "mine": settings}}
+
+
+BAD: dict[str, tuple[Any, list[str]]] = {
+    "key": ({"seedz": 3}, ["'seedz'", "'seeds'"]),
+    "key of a task": ({"tasks": [{"env": "CartPole-v1", "step": 9}]}, ["tasks.0.step", "'steps'"]),
+    "key of a method": (method(tuner="random", trails=3), ["methods.mine.trails", "'trials'"]),
+    "key of the target": ({"target": {"shares": 0.5}}, ["target.shares", "'share'"]),
+    "key of a run": (method(controller="random", set={"agnet.n_steps": 8}), ["methods.mine.set", "'agent'"]),
+    "argument of the agent": (method(controller="random", set={"agent.n_step": 8}), ["mine on CartPole-v1", "'n_steps'"]),
+    "what the suite decides": (method(controller="random", set={"steps": 9}), ["methods.mine.set", "steps"]),
+    "argument that is no number": (method(controller="random", set={"agent.gamma": "nan"}), ["mine on CartPole-v1", "finite"]),
+    "task": ({"tasks": ["CartPol-v1"]}, ["CartPol-v1", "'CartPole-v1'"]),
+    "option of a task": ({"tasks": [{"env": "CartPole-v1", "options": {"legs": 3}}]}, ["legs"]),
+    "task named twice": ({"tasks": ["CartPole-v1", {"env": "CartPole-v1"}]}, ["CartPole-v1", "name:"]),
+    "controller": (method(controller="statik"), ["methods.mine", "'statik'", "'static'"]),
+    "options of a controller": (method(controller="random", options={"model": "x"}), ["methods.mine", "model"]),
+    "schedule": (method(controller="schedule:absent.yaml"), ["methods.mine", "absent.yaml"]),
+    "tuner": (method(tuner="tpee", trials=2), ["methods.mine", "'tpe'"]),
+    "no trials": (method(tuner="random", trials=0), ["methods.mine.trials", "greater than or equal to 1"]),
+    "trials left out": (method(tuner="random"), ["methods.mine.trials is missing"]),
+    "two kinds": (method(tuner="random", trials=1, controller="static"), ["methods.mine", "exactly one"]),
+    "no kind": (method(preset="published"), ["methods.mine", "controller, tuner, population"]),
+    "population of one": (method(population=1), ["methods.mine.population", "1"]),
+    "preset a task lacks": ({"tasks": ["Catch-v0"], **method(controller="random", preset="published")}, ["published"]),
+    "preset": (method(controller="random", preset="publihsed"), ["'published'"]),
+    "algorithm the controller cannot steer": (
+        {"tasks": ["Pendulum-v1"], **method(controller="kl-adaptive")},
+        ["kl-adaptive", "ppo only"],
+    ),
+    "algorithm for other actions": ({"set": {"algo": "sac"}}, ["sac needs continuous"]),
+    "hyperparameter that is no setting": (
+        {"set": {"algo": "dqn"}, **method(tuner="random", trials=1, set={"tune": ["exploration_rate"]})},
+        ["exploration_rate"],
+    ),
+    "seeds that tune": ({"seeds": [1, 7], "tuning_seeds": [7]}, ["seeds: 7", "tuning_seeds"]),
+    "seeds of the target": ({"seeds": [1, 7], "target": {"seeds": [7]}}, ["seeds: 7", "target.seeds"]),
+    "seeds of the scale": ({"seeds": [SEEDS[0]]}, ["fixed task scale"]),
+    "seeds twice": ({"seeds": [1, 2, 1]}, ["seeds: named twice: 1"]),
+    "no seeds": ({"seeds": []}, ["seeds is empty"]),
+    "zero seeds": ({"seeds": 0}, ["seeds", "between 1"]),
+    "seed below zero": ({"seeds": [-1]}, ["seeds"]),
+    "no tasks": ({"tasks": []}, ["tasks is empty"]),
+    "no methods": ({"methods": {}}, ["methods is empty"]),
+    "steps": ({"tasks": [{"env": "CartPole-v1", "steps": -5}]}, ["tasks.0.steps", "-5"]),
+    "share": ({"target": {"share": 1.5}}, ["target.share", "1.5"]),
+    "score": ({"score": "final"}, ["score", "'auc'"]),
+    "account": ({"accounts": ["sum"]}, ["accounts", "'total'"]),
+    "jobs": ({"jobs": 0}, ["jobs"]),
+    "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
+    "baseline that steers": ({"baseline": "mine", **method(controller="random")}, ["baseline", "static"]),
+    "meta-training of nobody": ({"meta_training_steps": {"llm": 5}}, ["meta_training_steps", "'llm'"]),
+    "YAML": ("tasks: [CartPole-v1", ["suite.yaml, line", "YAML"]),
+    "a list": ("- 1", ["suite.yaml", "list"]),
+}
+
+
+@pytest.mark.parametrize(("values", "says"), BAD.values(), ids=BAD)
+def test_a_bad_suite_ends_with_code_2_before_anything_runs(
+    values: Any, says: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, values)
+    monkeypatch.setattr(sys, "argv", ["hyperprompt", "benchmark", "suite.yaml"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert all(part in said for part in says), said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.yaml"]
+
+
+def test_a_missing_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["hyperprompt", "benchmark", str(tmp_path / "absent.yaml")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "absent.yaml" in capsys.readouterr().err
+
+
+def test_counts_become_seeds_that_never_meet(tmp_path: Path) -> None:
+    suite = suites.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
+    assert suite.seeds == tuple(range(1000))
+    assert isinstance(suite.tuning_seeds, tuple)
+    assert isinstance(suite.target.seeds, tuple)
+    assert not {*suite.seeds} & {*suite.tuning_seeds} | {*suite.tuning_seeds} & {*suite.target.seeds}
+
+
+def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_path: Path) -> None:
+    suite = suites.load(
+        write(
+            tmp_path,
+            {
+                "tasks": [{"env": "CartPole-v1", "every": 500}],
+                "set": {"n_envs": 2, "every": 100, "agent": {"n_steps": 32, "n_epochs": 3}},
+                **method(controller="random", set={"agent.n_epochs": 5, "agent.learning_rate": "1e-3"}),
+            },
+        )
+    )
+    found = suites.settings(suite, suite.tasks[0], suite.methods["mine"])
+    assert found["agent"] == {"n_steps": 32, "n_epochs": 5, "learning_rate": 1e-3}
+    assert (found["every"], found["n_envs"]) == (500, 2)
+    assert suite.set["agent"] == {"n_steps": 32, "n_epochs": 3}, "the suite's own settings are not changed"
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_every_shipped_suite_is_a_good_one(path: Path) -> None:
+    methods.check(suites.load(path))
