@@ -142,6 +142,8 @@ def test_train_resume_report_export(
     assert run(monkeypatch, "train", "CartPole-v1", "--controller", "schedule:found.yaml", "--out", "again", *TINY) == 0
     assert run(monkeypatch, "report", folder, "again", "--out", "both.html") == 0
     assert "schedule" in Path("both.html").read_text()
+    assert run(monkeypatch, "export", folder, "again", "--out", "mean.yaml") == 0
+    assert run(monkeypatch, "train", "CartPole-v1", "--controller", "schedule:mean.yaml", "--out", "mean", *TINY) == 0
 
 
 @pytest.mark.parametrize(

@@ -106,13 +106,13 @@ def evaluate(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folder; of several, their mean schedule.")],
     out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
 ) -> None:
     """Print the schedule that was found, as YAML: 'train --controller schedule:FILE' replays it without any model."""
-    from hyperprompt.pipeline.export import schedule_yaml
+    from hyperprompt.pipeline.export import mean_schedule_yaml, schedule_yaml
 
-    text = schedule_yaml(folder)
+    text = schedule_yaml(folders[0]) if len(folders) == 1 else mean_schedule_yaml(folders)
     if out is None:
         typer.echo(text, nl=False)
         return

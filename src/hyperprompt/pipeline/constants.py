@@ -24,7 +24,9 @@ from hyperprompt.pipeline import results
 from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
 
 SEEDS = (9001, 9002, 9003)
-RANDOM_EPISODES = 64
+RANDOM_EPISODES = 256
+ROUND = 64
+"""Environments at a time: more of them take more memory than a run does."""
 SHARED = ("preset", "algo", "steps")
 
 
@@ -89,11 +91,14 @@ def table(tasks: Sequence[str], curves: Path) -> dict[str, Any]:
 
 def random_policy(task: str, options: Mapping[str, Any]) -> tuple[float, float]:
     """Mean and standard deviation of the returns of RANDOM_EPISODES episodes of random actions."""
-    env = envs.make(task, RANDOM_EPISODES, SEEDS[0], **options)
-    try:
-        returns = random_returns(env, SEEDS[0])
-    finally:
-        env.close()
+    rounds = []
+    for i in range(RANDOM_EPISODES // ROUND):
+        env = envs.make(task, ROUND, SEEDS[0] + i * ROUND, **options)
+        try:
+            rounds.append(random_returns(env, SEEDS[0] + i * ROUND))
+        finally:
+            env.close()
+    returns = np.concatenate(rounds)
     return float(returns.mean()), float(returns.std(ddof=1))
 
 
