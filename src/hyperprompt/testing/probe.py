@@ -7,7 +7,7 @@ then. On the hyperparameters' own scales, with u the distance in steps from the 
 
 J_{t+1} grows with J_t and with nearness, so that to follow the path from the first decision on is best in every interval,
 for any discount and for both rewards; it is the only best sequence, and ends at J_T = 1 - (1 - RATE)^T. The path rises early
-and falls late, as learning rates should; a rule without memory of time cannot follow it.
+and falls late, as learning rates should; no constant setting can follow it.
 """
 
 from __future__ import annotations
