@@ -108,10 +108,10 @@ class ProbeRun:
         self.performance += RATE * (1.0 - self.performance) * math.exp(-(self._distance(index) ** 2) / 2)
         noise = self.noise * np.random.default_rng([self.seed, self._draws]).standard_normal()
         self._draws += 1
-        signals = Signals({"return_mean": self.performance + noise, "return_std": self.noise, "approx_kl": 0.01}, episodes=1)
+        values = {"return_mean": self.performance + noise, "return_std": self.noise, "approx_kl": 0.01}
         self.updates += 1
         self.seconds += time.perf_counter() - begun
-        return self.meta.observe((index + 1) * LENGTH, signals)
+        return self.meta.observe((index + 1) * LENGTH, Signals(values, episodes=100))
 
     def _distance(self, index: int) -> float:
         """|u_t - u*_t|."""
