@@ -2,8 +2,8 @@
 
 rliable 1.2.0 does not run with pandas 3, so that it needs an environment of its own:
 
-    python3 -m venv /tmp/rliable && /tmp/rliable/bin/pip install 'rliable==1.2.0' 'pandas<3'
-    /tmp/rliable/bin/python tests/evaluation/record_rliable.py
+    python3 -m venv ../rliable-venv && ../rliable-venv/bin/pip install 'rliable==1.2.0' 'pandas<3'
+    ../rliable-venv/bin/python tests/evaluation/record_rliable.py
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any
@@ -23,7 +23,6 @@ from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.censoring import censored, step_ratio
 from hyperprompt.evaluation.statistics import Aggregate, Array, bootstrap
-from hyperprompt.records import versions
 
 ADVANTAGE = 0.1
 QUANTILES = 1000
@@ -146,16 +145,23 @@ def main(
     simulations: Annotated[int, typer.Option(help="Per cell.")] = 300,
 ) -> None:
     """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""
-    cells = []
+    lines = []
     for statistic in STATISTICS:
         for seeds in SIZES:
             for noise in NOISES:
-                both = [coverage(statistic, seeds, noise, simulations=simulations, corrected=c) for c in (True, False)]
+                corrected, plain = (
+                    coverage(statistic, seeds, noise, simulations=simulations, corrected=c) for c in (True, False)
+                )
                 cell = {"statistic": statistic, "size": size_name(seeds), "noise": noise}
-                cells.append({**cell, "corrected": asdict(both[0]), "percentile": asdict(both[1])})
-                typer.echo(f"{statistic}, {cell['size']}, {noise}: {both[0]} (plain percentiles {both[1]})")
-    command = "python -m hyperprompt.evaluation.coverage"
-    atomic_write(out, to_json({"command": command, "versions": versions(), "cells": cells}, indent=1) + "\n")
+                lines.append(to_json({**cell, "corrected": _numbers(corrected), "percentile": _numbers(plain)}))
+                typer.echo(f"{statistic}, {cell['size']}, {noise}: {corrected} (plain percentiles {plain})")
+    head = {"command": "python -m hyperprompt.evaluation.coverage", "numpy": np.__version__, "simulations": simulations}
+    text = to_json(head).removesuffix("}") + ', "cells": [\n ' + ",\n ".join(lines) + "\n]}\n"
+    atomic_write(out, text)
+
+
+def _numbers(found: Coverage) -> dict[str, float]:
+    return {"share": round(found.share, 4), "error": round(found.error, 4), "width": round(found.width, 4)}
 
 
 if __name__ == "__main__":
