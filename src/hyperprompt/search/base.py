@@ -78,10 +78,8 @@ class FromHistory:
         for name, value in theta.items():
             if not math.isfinite(value):
                 raise InvalidValue(f"{name}: {value} is not a finite number")
-        failed = score is None or not math.isfinite(score)
-        self.trials.append(
-            Trial(self.space.values(self.space.clip(theta)), math.nan if score is None or failed else float(score))
-        )
+        value = math.nan if score is None or not math.isfinite(score) else float(score)
+        self.trials.append(Trial(self.space.values(self.space.clip(theta)), value))
 
 
 def finite(trials: Sequence[Trial]) -> list[Trial]:
