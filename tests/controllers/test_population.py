@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperprompt.config import RunConfig, parse
-from hyperprompt.controllers.population import evolve, recent_return, selection, train_population
+from hyperprompt.controllers.population import RECENT_EPISODES, evolve, recent_return, selection, train_population
 from hyperprompt.core import Interval, MetaAction, Signals
 from hyperprompt.errors import InvalidValue
 from hyperprompt.meta.live import LiveRun
@@ -60,12 +60,16 @@ def test_the_bottom_quarter_copies_from_better_ones_of_the_top_quarter(recent: l
         assert sum(other < recent[member] for other in recent) < quarter
 
 
-def test_recent_is_the_last_return_known() -> None:
-    def interval(index: int, mean: float) -> Interval:
-        return Interval(index, index, {}, {}, Signals({"return_mean": mean}))
+def test_recent_are_the_last_episodes_however_many_intervals_they_took() -> None:
+    def interval(index: int, mean: float, episodes: int) -> Interval:
+        return Interval(index, index, {}, {}, Signals({"return_mean": mean}, episodes))
 
-    assert recent_return([]) == -math.inf
-    assert recent_return([interval(0, 3.0), interval(1, 2.0), interval(2, math.nan)]) == 2.0
+    many, none, few = interval(0, 200.0, 1_000), interval(1, math.nan, 0), interval(2, 40.0, 2)
+    assert recent_return([]) == recent_return([none]) == -math.inf
+    assert recent_return([few]) == 40.0
+    assert recent_return([few, none, many]) == 200.0
+    # Two early failures right after a copy do not outweigh what it was copied for.
+    assert recent_return([many, none, few]) == pytest.approx((2 * 40.0 + (RECENT_EPISODES - 2) * 200.0) / RECENT_EPISODES)
 
 
 def test_equal_members_are_left_alone() -> None:

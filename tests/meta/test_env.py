@@ -152,6 +152,7 @@ def check_lockstep(workers: bool) -> None:
     assert vector.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.NEXT_STEP
     observations, infos = vector.reset(seed=7)
     assert [state.run for state in infos["meta_state"]] == ["CartPole-v1/7", "CartPole-v1/8"]
+    assert vector.observation_space.contains(observations)
     keep = np.full(vector.action_space.shape or (), KEEP)
     for t, reward in enumerate(rewards):
         assert same({key: part[0] for key, part in observations.items()}, expected[t])

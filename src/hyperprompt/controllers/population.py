@@ -1,8 +1,8 @@
 """Population-based training (Jaderberg et al. 2017, arXiv:1711.09846): N runs in lockstep that copy from each other.
 
-After every interval the runs are ranked by their last mean return. Each of the bottom quarter takes over everything a random
-member of the top quarter has learnt (exploit) and then moves every hyperparameter by a random step on its own scale
-(explore). With `select_only` nothing explores: the control that tells what copying alone is worth.
+After every interval the runs are ranked by the mean return of their last episodes. Each of the bottom quarter takes over
+everything a random member of the top quarter has learnt (exploit) and then moves every hyperparameter by a random step on its
+own scale (explore). With `select_only` nothing explores: the control that tells what copying alone is worth.
 
 It is no `Controller`, since it moves weights between runs. It costs N times the environment steps of one run: compare it by
 its total steps.
@@ -24,6 +24,8 @@ from hyperprompt.errors import InvalidValue
 from hyperprompt.meta.live import LiveRun, Run
 
 QUARTER = 4
+RECENT_EPISODES = 32
+"""Members are ranked by as many of their last episodes."""
 FIRST_STEPS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 """Before any training every member but the first, which keeps the defaults, takes one of these: the population's spread."""
 EXPLORE_STEPS = (-1.0, -0.5, 0.5, 1.0)
@@ -121,9 +123,18 @@ def selection(recent: Sequence[float], rng: np.random.Generator) -> dict[int, in
 
 
 def recent_return(intervals: Sequence[Interval]) -> float:
-    """The last mean return that is known; -inf without one."""
-    means = (float(i.signals.values.get("return_mean", math.nan)) for i in reversed(intervals))
-    return next((mean for mean in means if math.isfinite(mean)), -math.inf)
+    """Mean return of the last RECENT_EPISODES episodes, as far as the intervals tell; -inf without one.
+
+    Not of the last interval: right after a copy, with environments that have just begun, only the early failures of a good
+    policy end within it. A copy brings the donor's episodes along, which its own replace one by one.
+    """
+    total, missing = 0.0, RECENT_EPISODES
+    for interval in reversed(intervals):
+        mean = float(interval.signals.values.get("return_mean", math.nan))
+        if math.isfinite(mean):
+            taken = min(interval.signals.episodes, missing)
+            total, missing = total + taken * mean, missing - taken
+    return total / (RECENT_EPISODES - missing) if missing < RECENT_EPISODES else -math.inf
 
 
 def _record(member: dict[str, list[Any]], interval: Interval, theta: dict[str, float], donor: int | None) -> None:

@@ -7,7 +7,7 @@ then. On the hyperparameters' own scales, with u the distance in steps from the 
 
 J_{t+1} grows with J_t and with nearness, so that to follow the path from the first decision on is best in every interval,
 for any discount and for both rewards; it is the only best sequence, and ends at J_T = 1 - (1 - RATE)^T. The path rises early
-and falls late, as learning rates should; a rule without memory of time cannot follow it.
+and falls late, as learning rates should; no constant setting can follow it.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class ProbeRun:
         self.performance += RATE * (1.0 - self.performance) * math.exp(-(self._distance(index) ** 2) / 2)
         noise = self.noise * np.random.default_rng([self.seed, self._draws]).standard_normal()
         self._draws += 1
-        signals = Signals({"return_mean": self.performance + noise, "return_std": self.noise, "approx_kl": 0.01}, episodes=1)
+        values = {"return_mean": self.performance + noise, "return_std": self.noise, "approx_kl": 0.01}
         self.updates += 1
         self.seconds += time.perf_counter() - begun
-        return self.meta.observe((index + 1) * LENGTH, signals)
+        return self.meta.observe((index + 1) * LENGTH, Signals(values, episodes=100))
 
     def _distance(self, index: int) -> float:
         """|u_t - u*_t|."""
