@@ -47,7 +47,7 @@ class Pretend:
 
     def submit(self, job: Job) -> Future[str]:
         if len(self.done) == self.lives:
-            job.folder.mkdir(parents=True)
+            job.folder.mkdir(parents=True, exist_ok=True)
             (job.folder / "config.yaml").write_text("torn")
             (job.record.parent / f".{job.record.name}.1.tmp").write_text('{"task"')
             raise Interrupted
