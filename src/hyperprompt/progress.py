@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -77,7 +78,7 @@ def live(label: str, total_steps: int, quiet: bool) -> Iterator[Callable[[Report
         yield None
         return
     view = RunView(label, total_steps)
-    display = Live(table([view]), refresh_per_second=4)
+    display = Live(table([view]), console=Console(), refresh_per_second=4)  # rich's own keeps its first width
 
     def listen(report: Report) -> None:
         view.step, view.wall_seconds, view.decision = report.step, report.wall_seconds, report.decision
