@@ -161,7 +161,8 @@ class Collector:
             if name not in DEFAULTS:
                 raise UnknownName("hyperparameter", name, DEFAULTS)
         values = {**DEFAULTS, **theta}
-        return {n: jnp.broadcast_to(jnp.asarray(v, jnp.int32 if n == "n_epochs" else jnp.float32), (runs,)) for n, v in values.items()}
+        kind = {"n_epochs": jnp.int32}
+        return {n: jnp.broadcast_to(jnp.asarray(v, kind.get(n, jnp.float32)), (runs,)) for n, v in values.items()}
 
     @cached_property
     def _init(self) -> Any:
