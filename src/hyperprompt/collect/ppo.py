@@ -196,13 +196,17 @@ class Collector:
     def _update_one(self, state: State, theta: dict[str, Array]) -> tuple[State, dict[str, Array]]:
         state, batch, values, signals = self._rollout(state, theta)
         flat: Batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
-        size, parts = self.update_steps, self.update_steps // self.batch_size
         unexplained = jnp.var(flat.target - values.reshape(-1)) / jnp.var(flat.target)
-        signals["explained_variance"] = 1.0 - unexplained
+        state, report = self.learn(state, flat, theta)
+        return state, {**signals, **report, "explained_variance": 1.0 - unexplained}
+
+    def learn(self, state: State, batch: Batch, theta: dict[str, Array]) -> tuple[State, dict[str, Array]]:
+        """n_epochs passes over one run's rollout, flattened to (update_steps, ...); pure, what `train()` is in the library."""
+        size, parts = self.update_steps, self.update_steps // self.batch_size
 
         def minibatch(carry: Any, rows: Array) -> tuple[Any, dict[str, Array]]:
             params, first, second, count = carry
-            part = jax.tree.map(lambda x: x[rows], flat)
+            part = jax.tree.map(lambda x: x[rows], batch)
             gradient, report = jax.grad(_loss, has_aux=True)(params, part, theta)
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
             scale = jnp.minimum(1.0, theta["max_grad_norm"] / (norm + 1e-6))
@@ -229,9 +233,9 @@ class Collector:
         last = {"approx_kl": jnp.float32(0), "gradient_norm": jnp.float32(0)}
         # Under vmap this goes on to the largest n_epochs and leaves the finished runs untouched.
         learner, key, sums, last = jax.lax.fori_loop(0, theta["n_epochs"], epoch, (learner, state.key, sums, last))
-        signals |= {name: total / theta["n_epochs"] for name, total in sums.items()} | last
+        report = {name: total / theta["n_epochs"] for name, total in sums.items()} | last
         params, first, second, count = learner
-        return state._replace(key=key, params=params, first=first, second=second, count=count), signals
+        return state._replace(key=key, params=params, first=first, second=second, count=count), report
 
     def _rollout(self, state: State, theta: dict[str, Array]) -> tuple[State, Batch, Array, dict[str, Array]]:
         params, variant = state.params, state.variant

@@ -26,7 +26,7 @@ SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"]).bounded({"n_epochs"
 """The default tuned set. Ten epochs are the most here: the time of a run is nearly proportional to them."""
 UPDATES = 64
 N_STEPS = 32
-"""Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps, cheap enough for one core."""
+"""Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
 SUMMED = ("episodes", "return_sum", "return_square", "length_sum")
 
 

@@ -222,6 +222,5 @@ def value(student: Student, data: Branches) -> float:
     e = e - e[..., KEEP : KEEP + 1]
     p = softmax(student.effects(data.features) / student.tau)
     steps = p @ np.asarray(STEPS) if student.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
-    return (
-        float(np.mean([np.interp(steps[i, j], STEPS, e[i, j]) for i in range(len(e)) for j in range(e.shape[1])])) * e.shape[1]
-    )
+    gains = [[np.interp(steps[i, j], STEPS, e[i, j]) for j in range(e.shape[1])] for i in range(len(e))]
+    return float(np.sum(gains, 1).mean())

@@ -13,6 +13,7 @@ from hyperprompt.collect import grid
 from hyperprompt.collect.gonogo import units
 
 Floats = NDArray[np.float64]
+RESAMPLES = 2000
 REFERENCES = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "replay", "random")
 
 
@@ -31,18 +32,15 @@ def difference(
 ) -> dict[str, float]:
     """Mean over `tasks` of arm `a` less arm `b`, with a 95 % bootstrap interval.
 
-    Resamples the seeds of each task and arm, 2,000 times; tasks are fixed, so nothing is said of other tasks.
+    Resamples the seeds of each task and arm; tasks are fixed, so nothing is said of other tasks.
     """
     rng = np.random.default_rng(seed)
 
     def resampled(arm: str) -> Floats:
-        return np.mean(
-            [
-                table[task, arm][rng.integers(len(table[task, arm]), size=(2000, len(table[task, arm])))].mean(1)
-                for task in tasks
-            ],
-            0,
-        )
+        seeds = [table[task, arm] for task in tasks]
+        draws = [s[rng.integers(len(s), size=(RESAMPLES, len(s)))].mean(1) for s in seeds]
+        result: Floats = np.mean(draws, 0)
+        return result
 
     spread = resampled(a) - resampled(b)
     low, high = np.percentile(spread, [2.5, 97.5])
