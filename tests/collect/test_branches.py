@@ -66,8 +66,8 @@ def test_mismatched_tables_are_refused():
 def test_first_settings_are_wide_and_within_bounds():
     thetas = [first_theta(np.random.default_rng(seed)) for seed in range(200)]
     rates = np.array([theta["learning_rate"] for theta in thetas])
-    assert 1e-4 <= rates.min() < 2e-4
-    assert 5e-3 < rates.max() <= 1e-2
+    assert 2e-4 <= rates.min() < 4e-4
+    assert 1e-2 < rates.max() <= 2e-2
     assert all(h.low <= theta[h.name] <= h.high for theta in thetas for h in SPACE)
 
 

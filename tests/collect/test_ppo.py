@@ -94,7 +94,7 @@ def test_one_update_is_the_library_s():
         count=jnp.float32(4),
     )
     columns = (buffer.observations, buffer.actions, buffer.log_probs, buffer.advantages, buffer.returns)
-    batch = Batch(*(jnp.asarray(np.asarray(c).reshape(size, *np.shape(c)[2:]).squeeze()) for c in columns))
+    batch = Batch(*(jnp.asarray(np.asarray(c).reshape(size, -1).squeeze()) for c in columns))
     batch = batch._replace(action=batch.action.astype(jnp.int32))
     traced = {name: jnp.asarray(v, jnp.int32 if name == "n_epochs" else jnp.float32) for name, v in theta.items()}
     after, report = jax.jit(ppo.learn)(state, batch, traced)

@@ -1,6 +1,7 @@
 """Students on synthetic branches whose best step depends on one feature of the state."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,9 +79,7 @@ def test_features_do_not_depend_on_the_task_s_unit_of_return():
 def test_a_student_answers_with_steps_and_probabilities():
     data = branches(0)
     n = len(features(state()))
-    wide = Branches(
-        np.tile(data.features[:, :1], (1, n)), data.actions, data.scores, data.group, SPACE.names, data.tasks, data.progress
-    )
+    wide = replace(data, features=np.tile(data.features[:, :1], (1, n)), names=SPACE.names)
     student = train(wide, seeds=(0,), epochs=5)
     (answer,) = student.decide([state()])
     assert set(answer.delta) == set(SPACE.names)

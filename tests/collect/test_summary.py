@@ -21,7 +21,7 @@ def row(task, random, auc, final=None):
 
 ROWS = [
     row("cartpole", 20, {3e-4: 120, 1e-2: 220}),
-    row("cartpole:loud", 20, {3e-4: 420, 1e-2: 320}),
+    row("cartpole:hot", 20, {3e-4: 420, 1e-2: 320}),
     row("catch", -1, {3e-4: 0.0, 1e-2: 1.0}),
 ]
 
@@ -67,11 +67,11 @@ def test_the_interval_covers_a_true_difference():
 
 def test_unknown_tasks_and_variants_are_named():
     assert split("lake")[1].observation_scale == 1.0
-    assert split("lake:loud")[1].observation_scale == 10.0
+    assert split("lake:hot")[1].gain == 10.0
     with pytest.raises(UnknownName, match="cartpole"):
         split("cartpol")
-    with pytest.raises(UnknownName, match="faint"):
-        split("cartpole:fain")
+    with pytest.raises(UnknownName, match="hot"):
+        split("cartpole:hod")
 
 
 def test_a_mean_path_replays_to_the_same_values():
@@ -87,4 +87,4 @@ def test_a_mean_path_replays_to_the_same_values():
     state = MetaState("r", None, SPACE, 0, SPACE.defaults)  # type: ignore[arg-type]
     (answer,) = Replay(path).decide([state])
     moved = SPACE.shift(state.theta, answer.delta)
-    assert moved == pytest.approx(path[0])
+    assert SPACE.clip(moved) == pytest.approx(path[0])

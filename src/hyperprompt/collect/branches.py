@@ -59,9 +59,11 @@ class Perturbed:
 
 
 def first_theta(rng: np.random.Generator, space: HyperparameterSpace = SPACE) -> dict[str, float]:
-    """A wide random setting to begin a behaviour run with: log-uniform learning rate and entropy bonus, uniform others."""
-    low, high = space["learning_rate"].position(1e-4), space["learning_rate"].position(1e-2)
-    places = {h.name: float(rng.uniform()) for h in space} | {"learning_rate": float(rng.uniform(low, high))}
+    """A wide random setting to begin a behaviour run with, uniform on every scale; learning rates from 2e-4 to 2e-2."""
+    low, high = space["learning_rate"].position(2e-4), space["learning_rate"].position(2e-2)
+    places = {h.name: float(rng.uniform()) for h in space}
+    # Few epochs and low rates look alike: nothing happens. Half of the range is enough of that.
+    places |= {"learning_rate": float(rng.uniform(low, high)), "n_epochs": float(rng.uniform(0.5, 1.0))}
     return {h.name: h.at(places[h.name]) for h in space}
 
 

@@ -24,10 +24,10 @@ RANDOM_EPISODES = 64
 
 VARIANTS: dict[str, Variant] = {
     "plain": Variant(),
-    "loud": Variant(observation_scale=10.0, noise=0.5, sticky=0.1),
-    "faint": Variant(observation_scale=0.1, delayed=1.0),
+    "hot": Variant(observation_scale=3.0, gain=10.0),
+    "cold": Variant(observation_scale=0.3, gain=0.1),
 }
-"""Named variants: at ten times the scale tanh units saturate and steps must be small, at a tenth the reverse."""
+"""Named variants: a hot learner moves far at every step and wants a small learning rate, a cold one a large one."""
 
 
 def split(name: str) -> tuple[str, Variant]:

@@ -61,19 +61,19 @@ def _orthogonal(key: Array, shape: tuple[int, int], gain: float) -> Array:
     return gain * jax.nn.initializers.orthogonal()(key, shape, jnp.float32)
 
 
-def _forward(params: Params, x: Array) -> tuple[Array, Array]:
+def _forward(params: Params, x: Array, gain: Array) -> tuple[Array, Array]:
     """(batch, observation) -> logits (batch, actions), values (batch,). Policy and value network share nothing."""
     out = []
     for net in ("pi", "vf"):
         h = jnp.tanh(x @ params[f"{net}_w1"] + params[f"{net}_b1"])
         h = jnp.tanh(h @ params[f"{net}_w2"] + params[f"{net}_b2"])
         out.append(h @ params[f"{net}_w3"] + params[f"{net}_b3"])
-    return out[0], out[1][..., 0]
+    return gain * out[0], out[1][..., 0]
 
 
-def _loss(params: Params, batch: Batch, theta: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+def _loss(params: Params, batch: Batch, theta: Mapping[str, Array], gain: Array) -> tuple[Array, dict[str, Array]]:
     """L = L_clip + vf_coef mean (R - V)^2 - ent_coef H, as Stable-Baselines3 computes it."""
-    logits, values = _forward(params, batch.observation)
+    logits, values = _forward(params, batch.observation, gain)
     log_all = jax.nn.log_softmax(logits)
     log_new = jnp.take_along_axis(log_all, batch.action[:, None], 1)[:, 0]
     advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std(ddof=1) + 1e-8)
@@ -207,7 +207,7 @@ class Collector:
         def minibatch(carry: Any, rows: Array) -> tuple[Any, dict[str, Array]]:
             params, first, second, count = carry
             part = jax.tree.map(lambda x: x[rows], batch)
-            gradient, report = jax.grad(_loss, has_aux=True)(params, part, theta)
+            gradient, report = jax.grad(_loss, has_aux=True)(params, part, theta, state.variant.gain)
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
             scale = jnp.minimum(1.0, theta["max_grad_norm"] / (norm + 1e-6))
             count = count + 1
@@ -243,7 +243,7 @@ class Collector:
         def step(carry: Any, key: Array) -> tuple[Any, Any]:
             env, observation, running = carry
             key_action, key_env = jax.random.split(key)
-            logits, value = _forward(params, observation)
+            logits, value = _forward(params, observation, variant.gain)
             action = jax.random.categorical(key_action, logits)
             log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], 1)[:, 0]
             keys = jax.random.split(key_env, self.n_envs)
@@ -252,7 +252,10 @@ class Collector:
             running = running + jnp.stack([outcome.score, jnp.ones(self.n_envs)], 1)
             done = outcome.terminated | outcome.truncated
             # r + gamma V(s_T) where only the clock ended the episode.
-            reward = outcome.reward + theta["gamma"] * outcome.truncated * _forward(params, outcome.final_observation)[1]
+            reward = (
+                outcome.reward
+                + theta["gamma"] * outcome.truncated * _forward(params, outcome.final_observation, variant.gain)[1]
+            )
             ended = jnp.where(done[:, None], running, 0.0)
             carry = env, outcome.observation, jnp.where(done[:, None], 0.0, running)
             return carry, (observation, action, log_probability, value, reward, done, ended)
@@ -262,7 +265,7 @@ class Collector:
         carry, rows = jax.lax.scan(step, carry, jax.random.split(key_steps, self.n_steps))
         observation, action, log_probability, value, reward, done, ended = rows
         env, last, running = carry
-        advantage = _gae(reward, value, done, _forward(params, last)[1], theta)
+        advantage = _gae(reward, value, done, _forward(params, last, variant.gain)[1], theta)
         returns, lengths = ended[..., 0], ended[..., 1]
         signals = {
             "episodes": done.sum().astype(jnp.float32),
@@ -283,7 +286,7 @@ class Collector:
         def step(carry: Any) -> Any:
             env, observation, total, finished, key = carry
             key, key_action, key_env = jax.random.split(key, 3)
-            action = jax.random.categorical(key_action, _forward(state.params, observation)[0])
+            action = jax.random.categorical(key_action, _forward(state.params, observation, state.variant.gain)[0])
             keys = jax.random.split(key_env, episodes)
             env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, state.variant)
             total = total + jnp.where(finished, 0.0, outcome.score)

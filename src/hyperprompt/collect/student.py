@@ -38,12 +38,12 @@ def features(state: MetaState) -> Floats:
             state.progress,
             float(bool(rows)),
             _log(last, "approx_kl", 0.25, 2.0),
-            _log(last, "approx_kl", 0.25, 0.0) - _log(previous, "approx_kl", 0.25, 0.0) if previous else 0.0,
+            _change(last, previous, "approx_kl"),
             2.0 * last.get("clip_fraction", 0.0),
             last.get("entropy_fraction", 1.0),
             max(-1.0, last.get("explained_variance", 0.0)),
             _log(last, "gradient_norm", 0.5, 0.5),
-            _log(last, "value_loss", 0.5, 0.0) - _log(previous, "value_loss", 0.5, 0.0) if previous else 0.0,
+            _change(last, previous, "value_loss"),
             (returns[-1] - min(returns)) / width if width > 0 else 0.5,
             (returns[-1] - returns[-2]) / width if width > 0 else 0.0,
             float(len(returns) > 1),
@@ -55,6 +55,13 @@ def _log(values: Mapping[str, float], name: str, weight: float, offset: float) -
     """weight * (log10(value) + offset), 0 where the signal is missing."""
     value = values.get(name)
     return weight * (math.log10(max(value, 1e-6)) + offset) if value is not None else 0.0
+
+
+def _change(last: Mapping[str, float], previous: Mapping[str, float], name: str) -> float:
+    """Half the change of log10(value), within [-1, 1]; 0 where one of the two is missing."""
+    if name not in last or name not in previous:
+        return 0.0
+    return min(1.0, max(-1.0, _log(last, name, 0.5, 0.0) - _log(previous, name, 0.5, 0.0)))
 
 
 @dataclass(frozen=True)

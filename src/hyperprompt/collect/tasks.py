@@ -1,7 +1,7 @@
 """Cheap tasks for the compiled collector: gymnax environments behind one pair of pure functions, and their variants.
 
-A *variant* changes what the learner sees without changing what is counted: the scale of observations and rewards, rewards
-paid only at the end of an episode, sticky actions, noise on rewards. Returns are always sums of the task's own rewards.
+A *variant* changes what the learner sees, or how it is parametrised, without changing what is counted: the scale of
+observations, rewards and logits, rewards paid only at the end of an episode, sticky actions, noise on rewards. Returns are always sums of the task's own rewards.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Variant(NamedTuple):
 
     observation_scale: Any = 1.0
     reward_scale: Any = 1.0
+    gain: Any = 1.0
+    """Factor on the policy's logits: a step of the parameters moves the policy that many times as far."""
     delayed: Any = 0.0
     """1: rewards are withheld and their sum is paid when the episode ends."""
     sticky: Any = 0.0
@@ -144,11 +146,11 @@ def make(name: str) -> JaxTask:
     return JaxTask(name, size, actions, observation.ndim >= 3, limit, reset, step)
 
 
-RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.1, 10.0), "reward_scale": (0.1, 10.0)}
+RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.2, 5.0), "reward_scale": (0.1, 10.0), "gain": (0.1, 10.0)}
 
 
 def draw(seed: int) -> Variant:
-    """A random variant: scales log-uniform over RANGES, and at even odds each: delayed, sticky 0.25, noise.
+    """A random variant: scales log-uniform over RANGES; delayed, sticky (0.1) and noisy (0.1) at odds 1/4 each.
 
     Raises:
         InvalidValue: a negative seed.
@@ -156,7 +158,6 @@ def draw(seed: int) -> Variant:
     if seed < 0:
         raise InvalidValue(f"seed must not be negative, got {seed}")
     rng = np.random.default_rng(seed)
-    low, high = np.log([RANGES["observation_scale"], RANGES["reward_scale"]]).T
-    scales = np.exp(rng.uniform(low, high))
-    coins = rng.integers(0, 2, 3)
-    return Variant(float(scales[0]), float(scales[1]), float(coins[0]), 0.25 * float(coins[1]), 0.5 * float(coins[2]))
+    scales = {name: float(np.exp(rng.uniform(*np.log(bounds)))) for name, bounds in RANGES.items()}
+    delayed, sticky, noisy = (rng.random(3) < 0.25).astype(float)
+    return Variant(**scales, delayed=float(delayed), sticky=0.1 * float(sticky), noise=0.1 * float(noisy))
