@@ -252,10 +252,8 @@ class Collector:
             running = running + jnp.stack([outcome.score, jnp.ones(self.n_envs)], 1)
             done = outcome.terminated | outcome.truncated
             # r + gamma V(s_T) where only the clock ended the episode.
-            reward = (
-                outcome.reward
-                + theta["gamma"] * outcome.truncated * _forward(params, outcome.final_observation, variant.gain)[1]
-            )
+            beyond = _forward(params, outcome.final_observation, variant.gain)[1]
+            reward = outcome.reward + theta["gamma"] * outcome.truncated * beyond
             ended = jnp.where(done[:, None], running, 0.0)
             carry = env, outcome.observation, jnp.where(done[:, None], 0.0, running)
             return carry, (observation, action, log_probability, value, reward, done, ended)

@@ -1,7 +1,8 @@
 """Cheap tasks for the compiled collector: gymnax environments behind one pair of pure functions, and their variants.
 
 A *variant* changes what the learner sees, or how it is parametrised, without changing what is counted: the scale of
-observations, rewards and logits, rewards paid only at the end of an episode, sticky actions, noise on rewards. Returns are always sums of the task's own rewards.
+observations, rewards and logits, rewards paid only at the end of an episode, sticky actions, noise on rewards. Returns are
+always sums of the task's own rewards.
 """
 
 from __future__ import annotations
