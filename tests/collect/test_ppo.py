@@ -9,7 +9,8 @@ pytest.importorskip("gymnax")
 
 from hyperprompt.collect import tasks
 from hyperprompt.collect.branches import pick
-from hyperprompt.collect.ppo import DEFAULTS, Batch, Collector
+from hyperprompt.collect.equations import DEFAULTS, Batch
+from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.steer import keys
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.errors import InvalidValue, UnknownName

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect import tasks
-from hyperprompt.collect.ppo import Collector, State
+from hyperprompt.collect.equations import State
+from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.steer import LANES, SPACE, UPDATES, Fleet, collector, keys
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import to_json

@@ -7,90 +7,19 @@ per minibatch, values of truncated episodes bootstrapped. A run is continued fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hyperprompt.collect.tasks import EnvState, JaxTask, Step, Variant
+from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, Theta, forward, gae, loss, orthogonal
+from hyperprompt.collect.tasks import JaxTask, Step, Variant
 from hyperprompt.errors import InvalidValue, UnknownName
-
-HYPERPARAMETERS = (
-    "learning_rate", "n_epochs", "ent_coef", "clip_range", "gamma", "gae_lambda", "vf_coef", "max_grad_norm",
-)  # fmt: skip
-DEFAULTS: Mapping[str, float] = dict(
-    zip(HYPERPARAMETERS, (3e-4, 10, 0.0, 0.2, 0.99, 0.95, 0.5, 0.5), strict=True)  # Stable-Baselines3's
-)
-Params = dict[str, Array]
-Theta = Mapping[str, Any]
-"""Name -> one value, or an array of shape (runs,). Names left out have Stable-Baselines3's defaults."""
-
-
-class State(NamedTuple):
-    """Everything a run needs to go on; arrays lead with (runs,) outside of the compiled functions."""
-
-    key: Array
-    params: Params
-    first: Params
-    """Adam's first moments."""
-    second: Params
-    count: Array
-    env: EnvState
-    observation: Array
-    running: Array
-    """Return and length of the episode under way, shape (envs, 2)."""
-    variant: Variant
-
-
-class Batch(NamedTuple):
-    """Rollout data, leading axes (steps, envs) or flattened; names as in the equations."""
-
-    observation: Array
-    action: Array
-    log_probability: Array
-    advantage: Array
-    target: Array
-
-
-def _orthogonal(key: Array, shape: tuple[int, int], gain: float) -> Array:
-    return gain * jax.nn.initializers.orthogonal()(key, shape, jnp.float32)
-
-
-def _forward(params: Params, x: Array, gain: Array) -> tuple[Array, Array]:
-    """(batch, observation) -> logits (batch, actions), values (batch,). Policy and value network share nothing."""
-    out = []
-    for net in ("pi", "vf"):
-        h = jnp.tanh(x @ params[f"{net}_w1"] + params[f"{net}_b1"])
-        h = jnp.tanh(h @ params[f"{net}_w2"] + params[f"{net}_b2"])
-        out.append(h @ params[f"{net}_w3"] + params[f"{net}_b3"])
-    return gain * out[0], out[1][..., 0]
-
-
-def _loss(params: Params, batch: Batch, theta: Mapping[str, Array], gain: Array) -> tuple[Array, dict[str, Array]]:
-    """L = L_clip + vf_coef mean (R - V)^2 - ent_coef H, as Stable-Baselines3 computes it."""
-    logits, values = _forward(params, batch.observation, gain)
-    log_all = jax.nn.log_softmax(logits)
-    log_new = jnp.take_along_axis(log_all, batch.action[:, None], 1)[:, 0]
-    advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std(ddof=1) + 1e-8)
-    log_ratio = log_new - batch.log_probability
-    ratio = jnp.exp(log_ratio)
-    clip = theta["clip_range"]
-    policy_loss = -jnp.minimum(advantage * ratio, advantage * jnp.clip(ratio, 1 - clip, 1 + clip)).mean()
-    value_loss = jnp.square(batch.target - values).mean()
-    entropy = -(jnp.exp(log_all) * log_all).sum(1).mean()
-    report = {
-        "approx_kl": (ratio - 1 - log_ratio).mean(),
-        "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
-        "entropy_fraction": entropy / np.log(logits.shape[-1]),
-        "value_loss": value_loss,
-        "policy_loss": policy_loss,
-    }
-    return policy_loss + theta["vf_coef"] * value_loss - theta["ent_coef"] * entropy, report
 
 
 @dataclass(frozen=True)
@@ -186,7 +115,7 @@ class Collector:
         for i, (net, (outputs, gain)) in enumerate(sizes.items()):
             shapes = ((self.task.observation_size, self.hidden), (self.hidden, self.hidden), (self.hidden, outputs))
             for j, shape in enumerate(shapes):
-                params[f"{net}_w{j + 1}"] = _orthogonal(keys[3 * i + j], shape, gain if j == 2 else float(np.sqrt(2)))
+                params[f"{net}_w{j + 1}"] = orthogonal(keys[3 * i + j], shape, gain if j == 2 else float(np.sqrt(2)))
                 params[f"{net}_b{j + 1}"] = jnp.zeros(shape[1])
         zeros = jax.tree.map(jnp.zeros_like, params)
         observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_env, self.n_envs), variant)
@@ -207,7 +136,7 @@ class Collector:
         def minibatch(carry: Any, rows: Array) -> tuple[Any, dict[str, Array]]:
             params, first, second, count = carry
             part = jax.tree.map(lambda x: x[rows], batch)
-            gradient, report = jax.grad(_loss, has_aux=True)(params, part, theta, state.variant.gain)
+            gradient, report = jax.grad(loss, has_aux=True)(params, part, theta, state.variant.gain)
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
             scale = jnp.minimum(1.0, theta["max_grad_norm"] / (norm + 1e-6))
             count = count + 1
@@ -243,7 +172,7 @@ class Collector:
         def step(carry: Any, key: Array) -> tuple[Any, Any]:
             env, observation, running = carry
             key_action, key_env = jax.random.split(key)
-            logits, value = _forward(params, observation, variant.gain)
+            logits, value = forward(params, observation, variant.gain)
             action = jax.random.categorical(key_action, logits)
             log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], 1)[:, 0]
             keys = jax.random.split(key_env, self.n_envs)
@@ -252,7 +181,7 @@ class Collector:
             running = running + jnp.stack([outcome.score, jnp.ones(self.n_envs)], 1)
             done = outcome.terminated | outcome.truncated
             # r + gamma V(s_T) where only the clock ended the episode.
-            beyond = _forward(params, outcome.final_observation, variant.gain)[1]
+            beyond = forward(params, outcome.final_observation, variant.gain)[1]
             reward = outcome.reward + theta["gamma"] * outcome.truncated * beyond
             ended = jnp.where(done[:, None], running, 0.0)
             carry = env, outcome.observation, jnp.where(done[:, None], 0.0, running)
@@ -263,7 +192,7 @@ class Collector:
         carry, rows = jax.lax.scan(step, carry, jax.random.split(key_steps, self.n_steps))
         observation, action, log_probability, value, reward, done, ended = rows
         env, last, running = carry
-        advantage = _gae(reward, value, done, _forward(params, last, variant.gain)[1], theta)
+        advantage = gae(reward, value, done, forward(params, last, variant.gain)[1], theta)
         returns, lengths = ended[..., 0], ended[..., 1]
         signals = {
             "episodes": done.sum().astype(jnp.float32),
@@ -284,7 +213,7 @@ class Collector:
         def step(carry: Any) -> Any:
             env, observation, total, finished, key = carry
             key, key_action, key_env = jax.random.split(key, 3)
-            action = jax.random.categorical(key_action, _forward(state.params, observation, state.variant.gain)[0])
+            action = jax.random.categorical(key_action, forward(state.params, observation, state.variant.gain)[0])
             keys = jax.random.split(key_env, episodes)
             env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, state.variant)
             total = total + jnp.where(finished, 0.0, outcome.score)
@@ -293,16 +222,3 @@ class Collector:
         start = env, observation, jnp.zeros(episodes), jnp.zeros(episodes, bool), key
         total: Array = jax.lax.while_loop(go_on, step, start)[2]
         return total
-
-
-def _gae(reward: Array, value: Array, done: Array, last: Array, theta: dict[str, Array]) -> Array:
-    """A_t = delta_t + gamma lambda (1 - d_t) A_{t+1}, delta_t = r_t + gamma (1 - d_t) V_{t+1} - V_t; shapes (steps, envs)."""
-    following = jnp.concatenate([value[1:], last[None]])
-    delta = reward + theta["gamma"] * (1 - done) * following - value
-
-    def back(advantage: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
-        advantage = row[0] + theta["gamma"] * theta["gae_lambda"] * (1 - row[1]) * advantage
-        return advantage, advantage
-
-    advantages: Array = jax.lax.scan(back, jnp.zeros_like(last), (delta, done.astype(jnp.float32)), reverse=True)[1]
-    return advantages

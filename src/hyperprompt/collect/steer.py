@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from hyperprompt.collect import tasks
-from hyperprompt.collect.ppo import DEFAULTS, Collector, State
+from hyperprompt.collect.equations import DEFAULTS, State
+from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Agent, Controller, Signals, Task
