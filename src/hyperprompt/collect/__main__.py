@@ -43,6 +43,8 @@ def gonogo(
     choice: str = "mean",
     mean_share: float = 0.5,
     use_state: bool = True,
+    only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
+    damping: float = 1.0,
     tag: str = "",
     data: Folder = BRANCHES,
     grid: Grid = GRID,
@@ -51,7 +53,14 @@ def gonogo(
     """Every arm online on every task; the student learns from the sources less the task's own base."""
     from hyperprompt.collect.gonogo import Config, run
 
-    student = {"labels": labels, "tau": tau, "choice": choice, "use_state": use_state}
+    student = {
+        "labels": labels,
+        "tau": tau,
+        "choice": choice,
+        "use_state": use_state,
+        "only": tuple(only or ()),
+        "damping": damping,
+    }
     config = Config(tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag)
     run(config if not arm else Config(**{**vars(config), "arms": tuple(arm)}), data, grid, out)
 

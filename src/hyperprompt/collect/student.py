@@ -129,7 +129,11 @@ def softmax(x: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Student:
-    """An ensemble of small networks as a controller. `choice`: the mean of the policy's steps, or its best step."""
+    """An ensemble of small networks as a controller.
+
+    `choice`: the mean of the policy's steps, or its best step. `only`: the hyperparameters it may move, all if empty.
+    `damping` multiplies every step: labels hold for a whole horizon, decisions come several times within one.
+    """
 
     layers: tuple[tuple[tuple[Floats, Floats], ...], ...]
     names: tuple[str, ...]
@@ -138,6 +142,8 @@ class Student:
     width: Floats
     choice: Choice = "mean"
     use_state: bool = True
+    only: tuple[str, ...] = ()
+    damping: float = 1.0
     name: str = "student"
 
     def effects(self, x: Floats) -> Floats:
@@ -160,7 +166,7 @@ class Student:
         steps = p @ np.asarray(STEPS) if self.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
         return [
             MetaAction(
-                {name: float(steps[i, j]) for j, name in enumerate(self.names)},
+                {n: self.damping * float(steps[i, j]) for j, n in enumerate(self.names) if not self.only or n in self.only},
                 {name: tuple(map(float, p[i, j])) for j, name in enumerate(self.names)},
             )
             for i in range(len(states))
