@@ -10,6 +10,7 @@ pytest.importorskip("gymnax")
 
 from hyperprompt.collect.student import Branches, advantages, explained, features, train, value
 from hyperprompt.core import STEPS, Interval, MetaState, Signals
+from hyperprompt.errors import UnknownName
 from hyperprompt.hyperparameters import for_algorithm
 
 SPACE = for_algorithm("ppo").subset(("learning_rate", "ent_coef"))
@@ -84,3 +85,10 @@ def test_a_student_answers_with_steps_and_probabilities():
     (answer,) = student.decide([state()])
     assert set(answer.delta) == set(SPACE.names)
     assert all(sum(p) == pytest.approx(1.0) for p in answer.probabilities.values())
+
+
+def test_unknown_labels_and_choices_are_named():
+    with pytest.raises(UnknownName, match="pooled"):
+        train(branches(0), labels="polled")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="best"):
+        train(branches(0), choice="worst")

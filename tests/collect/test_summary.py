@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("gymnax")
 
-from hyperprompt.collect.gonogo import Replay, best_fixed, mean_path, units
+from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, run, units
 from hyperprompt.collect.grid import scale, split
 from hyperprompt.collect.summary import difference, scores, summarise
 from hyperprompt.durable import append_line, to_json
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 
 
 def row(task, random, auc, final=None):
@@ -63,6 +63,14 @@ def test_the_interval_covers_a_true_difference():
         found = difference(table, ["t"], "a", "b", seed)
         covered += found["low"] < 1.0 < found["high"]
     assert covered >= 88
+
+
+def test_unknown_arms_are_named(tmp_path):
+    append_line(tmp_path / "grid.jsonl", to_json(ROWS[0]))
+    for arm, message in (("statik", "kl-adaptive"), ("replay", "student")):
+        config = Config(("cartpole",), (), (arm,))
+        with pytest.raises(HyperPromptError, match=message):
+            run(config, tmp_path, tmp_path / "grid.jsonl", tmp_path / "out.jsonl")
 
 
 def test_unknown_tasks_and_variants_are_named():

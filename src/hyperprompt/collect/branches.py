@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.steer import LANES, SPACE, UPDATES, Fleet, collector, keys
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import to_json
-from hyperprompt.errors import InvalidValue
+from hyperprompt.errors import InvalidValue, MissingDependency
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 
 Floats = NDArray[np.float64]
@@ -42,7 +43,7 @@ class Design:
     stops: tuple[tuple[int, ...], ...] = ((0, 1, 2, 4, 9, 18, 30, 45), (0, 1, 4, 6, 12, 24, 36, 51))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Perturbed:
     """The behaviour controller: at odds 1/2 a random joint step, else keep; drawn from (seed, run, decision index)."""
 
@@ -179,8 +180,8 @@ def collect(names: Sequence[str], rounds: Sequence[int], out: Path, design: Desi
     Raises:
         InvalidValue: a checkpoint that falls between two intervals or after the run.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    pa: Any = _pyarrow("pyarrow")
+    pq: Any = _pyarrow("pyarrow.parquet")
 
     out.mkdir(parents=True, exist_ok=True)
     for round_ in rounds:
@@ -198,9 +199,16 @@ def collect(names: Sequence[str], rounds: Sequence[int], out: Path, design: Desi
 
 def load(folder: Path) -> list[dict[str, Any]]:
     """Every stored branch, in the order of the file names."""
-    import pyarrow.parquet as pq
+    pq: Any = _pyarrow("pyarrow.parquet")
 
     return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def _pyarrow(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingDependency("branch data", "collect") from error
 
 
 def main_effects(steps: Floats, scores: Floats, ridge: float = 0.05) -> tuple[Floats, Floats]:

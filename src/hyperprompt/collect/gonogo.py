@@ -7,7 +7,7 @@ own mean schedule replayed without looking, and random steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from hyperprompt.collect.student import Branches, Student, arrays, train
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
-from hyperprompt.errors import InvalidValue
+from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta
 
 SEEDS = tuple(range(100, 108))
 """Of the test runs; nothing else uses them."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Replay:
     """Goes to a given theta at every decision, whatever the state."""
 
@@ -105,40 +105,21 @@ def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
 def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None:
     """Append one line per task and arm to `out`; pairs that are there already are skipped."""
     rows, data = grid.load(grid_file), branches.load(branch_folder)
-    by_name = {row["task"]: row for row in rows}
     done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
     students: dict[str, Student] = {}
     for name in config.test:
         base, variant = grid.split(name)
         ppo = collector(base)
 
-        def student(base: str = base) -> Student:
-            if base not in students:
-                students[base] = held_out(config, data, rows, base)
-            return students[base]
-
-        def path(name: str = name) -> list[Theta]:
-            return list(done[name, "student", config.tag]["path"])
-
-        def cell(choice: tuple[float, int]) -> Theta:
-            return {"learning_rate": choice[0], "n_epochs": float(choice[1])}
-
-        makers: Mapping[str, tuple[Callable[[], Controller], Callable[[], Theta]]] = {
-            "static": (Static, dict),
-            "best_fixed": (Static, lambda base=base: cell(best_fixed(rows, base))),
-            "oracle_fixed": (Static, lambda name=name: cell(_best(by_name[name]))),
-            "kl-adaptive": (KLAdaptive, dict),
-            "student": (student, dict),
-            "replay": (lambda: Replay(path()), dict),
-            "random": (lambda: Random(17), dict),
-        }
         for arm in config.arms:
             tag = config.tag if arm in ("student", "replay") else ""
             if (name, arm, tag) in done:
                 continue
-            make, first = makers[arm]
-            theta = first()
-            runs = steer(ppo, name, variant, config.seeds, config.updates, make(), [theta] * len(config.seeds))
+            if arm == "student" and base not in students:
+                students[base] = held_out(config, data, rows, base)
+            mean = done.get((name, "student", config.tag), {}).get("path", [])
+            controller, theta = _arm(arm, name, rows, students.get(base), mean)
+            runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
             line = {
                 "task": name,
                 "arm": arm,
@@ -153,6 +134,20 @@ def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None
             append_line(out, to_json(line))
 
 
-def _best(row: Mapping[str, Any]) -> tuple[float, int]:
-    aucs = grid.table(dict(row), "auc")
-    return max(aucs, key=lambda cell: aucs[cell])
+def _arm(
+    arm: str, name: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta]
+) -> tuple[Controller, Theta]:
+    """The controller of an arm and theta at step 0 where that is not the default."""
+    if arm in ("best_fixed", "oracle_fixed"):
+        own = [row for row in rows if row["task"] == name]
+        rate, epochs = best_fixed(rows, name.partition(":")[0]) if arm == "best_fixed" else best_fixed(own)
+        return Static(), {"learning_rate": rate, "n_epochs": float(epochs)}
+    if arm == "replay" and not mean:
+        raise InvalidValue(f"replay on {name} needs the student's runs: run that arm before it")
+    found: dict[str, Controller | None] = {
+        "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
+    }  # fmt: skip
+    controller = found.get(arm)
+    if controller is None:
+        raise UnknownName("arm", arm, (*found, "best_fixed", "oracle_fixed"))
+    return controller, {}

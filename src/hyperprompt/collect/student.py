@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.branches import main_effects
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
 from hyperprompt.durable import from_json
+from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
 Labels = Literal["effects", "pooled"]
@@ -127,7 +128,7 @@ def softmax(x: Floats) -> Floats:
     return result
 
 
-@dataclass(frozen=True)
+@dataclass
 class Student:
     """An ensemble of small networks as a controller.
 
@@ -183,7 +184,15 @@ def train(
     decay: float = 3e-3,
     **options: Any,
 ) -> Student:
-    """Fit one network a seed on all checkpoints. `options` are fields of `Student`."""
+    """Fit one network a seed on all checkpoints. `options` are fields of `Student`.
+
+    Raises:
+        UnknownName: `labels` or `choice`; lists the valid ones.
+    """
+    if labels not in get_args(Labels):
+        raise UnknownName("kind of labels", labels, get_args(Labels))
+    if options.get("choice", "mean") not in get_args(Choice):
+        raise UnknownName("choice", options["choice"], get_args(Choice))
     import torch
 
     centre, width = data.features.mean(0), data.features.std(0) + 0.1
@@ -197,15 +206,14 @@ def train(
     members = []
     for seed in seeds:
         torch.manual_seed(seed)
-        net = torch.nn.Sequential(
-            torch.nn.Linear(x.shape[1], hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, len(data.names) * len(STEPS))
-        )
-        torch.nn.init.zeros_(net[2].weight)
-        torch.nn.init.zeros_(net[2].bias)
-        optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=decay)
+        inner, outer = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, len(data.names) * len(STEPS))
+        torch.nn.init.zeros_(outer.weight)
+        torch.nn.init.zeros_(outer.bias)
+        parameters = [*inner.parameters(), *outer.parameters()]
+        optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=decay)
         for _ in range(epochs):
             noisy = x + 0.1 * torch.randn_like(x) if options.get("use_state", True) else x
-            out = net(noisy).reshape(shape)
+            out = outer(torch.tanh(inner(noisy))).reshape(shape)
             if labels == "effects":
                 loss = -(target * torch.log_softmax(out / tau, -1)).sum(-1).mean()
             else:
@@ -214,9 +222,9 @@ def train(
                 smooth = torch.square(out[..., 1:] - out[..., :-1]).mean()
                 loss = torch.square(advantage - predicted).mean() + 0.3 * smooth
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
-        pairs = [(net[0].weight, net[0].bias), (net[2].weight, net[2].bias)]
+        pairs = [(inner.weight, inner.bias), (outer.weight, outer.bias)]
         members.append(tuple((w.detach().double().numpy(), b.detach().double().numpy()) for w, b in pairs))
     return Student(tuple(members), data.names, tau, centre, width, **options)
 

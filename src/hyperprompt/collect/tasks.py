@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import jax
@@ -113,7 +114,7 @@ def make(name: str) -> JaxTask:
         raise UnknownName("cheap task", name, SOURCES)
     source = SOURCES[name]
     try:
-        import gymnax
+        gymnax: Any = import_module("gymnax")
     except ImportError as error:
         raise MissingDependency("the compiled collector", "collect") from error
     env, parameters = gymnax.make(source.id, **(source.arguments or {}))
