@@ -1,0 +1,153 @@
+"""The go/no-go experiment: does reading the state beat every fixed setting on a task that was never seen?
+
+For every base task in turn, students learn from the branches of the others and steer its runs online, a decision at step 0
+and after every interval, beside static defaults, the fixed setting that is best on the other tasks, a KL rule, the student's
+own mean schedule replayed without looking, and random steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperprompt.collect import branches, grid
+from hyperprompt.collect.steer import SPACE, UPDATES, SteeredRun, collector, steer
+from hyperprompt.collect.student import Branches, Student, arrays, train
+from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
+from hyperprompt.core import Controller, MetaAction, MetaState
+from hyperprompt.durable import append_line, to_json
+from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.hyperparameters import Theta
+
+SEEDS = tuple(range(100, 108))
+"""Of the test runs; nothing else uses them."""
+
+
+@dataclass
+class Replay:
+    """Goes to a given theta at every decision, whatever the state."""
+
+    path: Sequence[Theta]
+    name: str = "replay"
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [toward(state, self.path[min(state.index, len(self.path) - 1)]) for state in states]
+
+
+@dataclass(frozen=True)
+class Config:
+    """One go/no-go. `labels`, `tau`, `choice`, `mean_share` go to the student; `tag` names the setting in the results."""
+
+    test: tuple[str, ...]
+    sources: tuple[str, ...]
+    """Base tasks that have branch data; the test task's own base is left out."""
+    arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
+    seeds: tuple[int, ...] = SEEDS
+    updates: int = UPDATES
+    mean_share: float = 0.5
+    student: dict[str, Any] = field(default_factory=dict)
+    tag: str = ""
+
+
+def units(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Base task -> its unit: what the best fixed setting of the grid ends with less what random actions return.
+
+    Not static's end: where static hardly learns, that unit is near zero. Variants count the same rewards as their base.
+    """
+    result: dict[str, float] = {}
+    for row in rows:
+        base = row["task"].partition(":")[0]
+        width = max(grid.table(dict(row), "final").values()) - row["random"]
+        result[base] = max(result.get(base, 0.0), width)
+    return result
+
+
+def best_fixed(rows: Sequence[Mapping[str, Any]], without: str = "") -> tuple[float, int]:
+    """(learning_rate, n_epochs) of the best mean AUC over all variants of all tasks but those of base `without`.
+
+    AUCs are averaged in units of each variant's own best, so that every variant has the same weight.
+    """
+    total: dict[tuple[float, int], float] = {}
+    for row in rows:
+        if row["task"].partition(":")[0] == without:
+            continue
+        aucs = grid.table(dict(row), "auc")
+        best = max(aucs.values()) - row["random"]
+        for cell, value in aucs.items():
+            total[cell] = total.get(cell, 0.0) + (value - row["random"]) / best
+    if not total:
+        raise InvalidValue(f"no task but {without} has a grid")
+    return max(total, key=lambda cell: total[cell])
+
+
+def held_out(config: Config, data: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
+    """The student of every source task but `base`."""
+    kept = [row for row in data if row["task"] != base and row["task"] in config.sources]
+    if not kept:
+        raise InvalidValue(f"no branch data of tasks other than {base}")
+    table: Branches = arrays(kept, units(rows), config.mean_share)
+    return train(table, **config.student)
+
+
+def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
+    """Mean position, on each hyperparameter's own scale, of the values in force in each interval."""
+    path: list[Theta] = []
+    for i in range(len(runs[0].meta.intervals)):
+        thetas = [run.meta.intervals[i].theta for run in runs]
+        path.append({h.name: h.at(float(np.mean([h.position(theta[h.name]) for theta in thetas]))) for h in SPACE})
+    return path
+
+
+def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None:
+    """Append one line per task and arm to `out`; pairs that are there already are skipped."""
+    rows, data = grid.load(grid_file), branches.load(branch_folder)
+    done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
+    students: dict[str, Student] = {}
+    for name in config.test:
+        base, variant = grid.split(name)
+        ppo = collector(base)
+
+        for arm in config.arms:
+            tag = config.tag if arm in ("student", "replay") else ""
+            if (name, arm, tag) in done:
+                continue
+            if arm == "student" and base not in students:
+                students[base] = held_out(config, data, rows, base)
+            mean = done.get((name, "student", config.tag), {}).get("path", [])
+            controller, theta = _arm(arm, name, rows, students.get(base), mean)
+            runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
+            line = {
+                "task": name,
+                "arm": arm,
+                "tag": tag,
+                "first": theta,
+                "seeds": config.seeds,
+                "auc": [r.auc for r in runs],
+                "final": [r.final for r in runs],
+                "path": mean_path(runs),
+            }
+            done[name, arm, tag] = line
+            append_line(out, to_json(line))
+
+
+def _arm(
+    arm: str, name: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta]
+) -> tuple[Controller, Theta]:
+    """The controller of an arm and theta at step 0 where that is not the default."""
+    if arm in ("best_fixed", "oracle_fixed"):
+        own = [row for row in rows if row["task"] == name]
+        rate, epochs = best_fixed(rows, name.partition(":")[0]) if arm == "best_fixed" else best_fixed(own)
+        return Static(), {"learning_rate": rate, "n_epochs": float(epochs)}
+    if arm == "replay" and not mean:
+        raise InvalidValue(f"replay on {name} needs the student's runs: run that arm before it")
+    found: dict[str, Controller | None] = {
+        "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
+    }  # fmt: skip
+    controller = found.get(arm)
+    if controller is None:
+        raise UnknownName("arm", arm, (*found, "best_fixed", "oracle_fixed"))
+    return controller, {}

@@ -1,0 +1,82 @@
+"""What fixed settings reach on every cheap task: the fixed scale of a task, its best fixed setting, and their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperprompt.collect import tasks
+from hyperprompt.collect.steer import LANES, SPACE, UPDATES, collector, keys, steer
+from hyperprompt.collect.tasks import Variant
+from hyperprompt.controllers.fixed import Static
+from hyperprompt.durable import append_line, from_json, read_lines, to_json
+from hyperprompt.envs.scale import TaskScale
+from hyperprompt.errors import UnknownName
+
+LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+EPOCHS = (10, 3)
+SEEDS = (9001, 9002)
+RANDOM_EPISODES = 64
+
+VARIANTS: dict[str, Variant] = {
+    "plain": Variant(),
+    "hot": Variant(observation_scale=3.0, gain=10.0),
+    "cold": Variant(observation_scale=0.3, gain=0.1),
+}
+"""Named variants: a hot learner moves far at every step and wants a small learning rate, a cold one a large one."""
+
+
+def split(name: str) -> tuple[str, Variant]:
+    """ "cartpole:loud" -> ("cartpole", Variant(...)); a base task alone is its plain variant.
+
+    Raises:
+        UnknownName: no such task or variant; lists the valid ones.
+    """
+    base, _, variant = name.partition(":")
+    if base not in tasks.SOURCES:
+        raise UnknownName("cheap task", base, tasks.SOURCES)
+    if (variant or "plain") not in VARIANTS:
+        raise UnknownName("variant", variant, VARIANTS)
+    return base, VARIANTS[variant or "plain"]
+
+
+def search(names: Sequence[str], out: Path, updates: int = UPDATES, seeds: Sequence[int] = SEEDS) -> None:
+    """Run the grid on every task and append one line a task to `out`; tasks that are there already are skipped."""
+    done = {row["task"] for row in load(out)}
+    for name in names:
+        if name in done:
+            continue
+        base, variant = split(name)
+        ppo = collector(base)
+        cells = [(epochs, rate, seed) for epochs, rate, seed in product(EPOCHS, LEARNING_RATES, seeds)]
+        first = [{"learning_rate": rate, "n_epochs": float(epochs)} for epochs, rate, _ in cells]
+        runs = steer(ppo, name, variant, [seed for *_, seed in cells], updates, Static(), first)
+        points = [
+            {"n_epochs": e, "learning_rate": r, "seed": s, "auc": run.auc, "final": run.final}
+            for (e, r, s), run in zip(cells, runs, strict=True)
+        ]
+        state = ppo.init(keys(range(LANES)), variant)
+        random = ppo.evaluate(state, keys(range(100, 100 + LANES)), RANDOM_EPISODES // LANES)
+        append_line(out, to_json({"task": name, "updates": updates, "random": float(random.mean()), "points": points}))
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    return read_lines(path, from_json)[0] if path.exists() else []
+
+
+def table(row: dict[str, Any], key: str) -> dict[tuple[float, int], float]:
+    """(learning_rate, n_epochs) -> mean over the seeds of `key` ("auc" or "final")."""
+    cells: dict[tuple[float, int], list[float]] = {}
+    for point in row["points"]:
+        cells.setdefault((point["learning_rate"], point["n_epochs"]), []).append(point[key])
+    return {cell: float(np.mean(values)) for cell, values in cells.items()}
+
+
+def scale(row: dict[str, Any]) -> TaskScale:
+    """Random = 0, static defaults at T = 1."""
+    default = (SPACE["learning_rate"].default, int(SPACE["n_epochs"].default))
+    return TaskScale(row["random"], table(row, "final")[default])

@@ -1,0 +1,224 @@
+"""PPO compiled whole in JAX and vmapped over runs, whose hyperparameters are traced: one value a run, changed at any update.
+
+With its defaults this is Stable-Baselines3's `PPO("MlpPolicy")` (Schulman et al. 2017, arXiv:1707.06347): 16 environments x
+128 steps, minibatches of 64, two tanh networks of 64 x 64 with orthogonal weights, Adam with eps 1e-5, advantages normalised
+per minibatch, values of truncated episodes bootstrapped. A run is continued from its whole state, so it can be branched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, Theta, forward, gae, loss, orthogonal
+from hyperprompt.collect.tasks import JaxTask, Step, Variant
+from hyperprompt.errors import InvalidValue, UnknownName
+
+
+@dataclass(frozen=True)
+class Collector:
+    """PPO runs on one base task, side by side. Compiled once per number of runs.
+
+    Args:
+        task: the base task; every run has its own variant of it.
+        n_envs, n_steps, batch_size: as in Stable-Baselines3.
+
+    Raises:
+        InvalidValue: minibatches that do not divide the rollout.
+    """
+
+    task: JaxTask
+    n_envs: int = 16
+    n_steps: int = 128
+    batch_size: int = 64
+    hidden: int = 64
+
+    def __post_init__(self) -> None:
+        if (self.n_envs * self.n_steps) % self.batch_size:
+            raise InvalidValue(f"batch_size {self.batch_size} does not divide a rollout of {self.n_envs} x {self.n_steps}")
+
+    @property
+    def update_steps(self) -> int:
+        """Environment steps of one update."""
+        return self.n_envs * self.n_steps
+
+    # -- the three functions a caller needs ---------------------------------------------------------------------------
+
+    def init(self, keys: Array, variants: Sequence[Variant] | Variant = Variant()) -> State:  # noqa: B008 (immutable)
+        """Fresh runs. `keys`: typed keys, shape (runs,); `variants`: one for all or one a run."""
+        runs = keys.shape[0]
+        rows = [variants] * runs if isinstance(variants, Variant) else list(variants)
+        if len(rows) != runs:
+            raise InvalidValue(f"{len(rows)} variants for {runs} runs")
+        stacked = Variant(*(jnp.asarray(column, jnp.float32) for column in zip(*rows, strict=True)))
+        state: State = self._init(keys, stacked)
+        return state
+
+    def advance(self, state: State, theta: Theta, n_updates: int) -> tuple[State, dict[str, np.ndarray[Any, Any]]]:
+        """`n_updates` updates under constant `theta`.
+
+        Returns the new state and, per update, the signals of `hyperprompt.agents.measures` as arrays (n_updates, runs), with
+        `episodes`, `return_sum`, `return_square` and `length_sum` in place of means, so that intervals can be summed up.
+
+        Raises:
+            UnknownName: a hyperparameter that PPO does not have.
+        """
+        runs = state.count.shape[0]
+        values = self._theta(theta, runs)
+        rows = []
+        for _ in range(n_updates):
+            state, signals = self._update(state, values)
+            rows.append(signals)
+        return state, {name: np.asarray([row[name] for row in rows]) for name in rows[0]} if rows else {}
+
+    def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
+        """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""
+        return np.asarray(self._evaluate(state, keys, episodes))
+
+    # -- compiled -----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _theta(theta: Theta, runs: int) -> dict[str, Array]:
+        for name in theta:
+            if name not in DEFAULTS:
+                raise UnknownName("hyperparameter", name, DEFAULTS)
+        values = {**DEFAULTS, **theta}
+        kind = {"n_epochs": jnp.int32}
+        return {n: jnp.broadcast_to(jnp.asarray(v, kind.get(n, jnp.float32)), (runs,)) for n, v in values.items()}
+
+    @cached_property
+    def _init(self) -> Any:
+        return jax.jit(jax.vmap(self._init_one))
+
+    @cached_property
+    def _update(self) -> Any:
+        return jax.jit(jax.vmap(self._update_one))
+
+    @cached_property
+    def _evaluate(self) -> Any:
+        def run(state: State, keys: Array, episodes: int) -> Array:
+            return jax.vmap(partial(self._evaluate_one, episodes=episodes))(state, keys)
+
+        return jax.jit(run, static_argnums=2)
+
+    def _init_one(self, key: Array, variant: Variant) -> State:
+        key, key_env, *keys = jax.random.split(key, 8)
+        sizes = {"pi": (self.task.action_size, 0.01), "vf": (1, 1.0)}
+        params: Params = {}
+        for i, (net, (outputs, gain)) in enumerate(sizes.items()):
+            shapes = ((self.task.observation_size, self.hidden), (self.hidden, self.hidden), (self.hidden, outputs))
+            for j, shape in enumerate(shapes):
+                params[f"{net}_w{j + 1}"] = orthogonal(keys[3 * i + j], shape, gain if j == 2 else float(np.sqrt(2)))
+                params[f"{net}_b{j + 1}"] = jnp.zeros(shape[1])
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_env, self.n_envs), variant)
+        running = jnp.zeros((self.n_envs, 2))
+        return State(key, params, zeros, zeros, jnp.float32(0), env, observation, running, variant)
+
+    def _update_one(self, state: State, theta: dict[str, Array]) -> tuple[State, dict[str, Array]]:
+        state, batch, values, signals = self._rollout(state, theta)
+        flat: Batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        unexplained = jnp.var(flat.target - values.reshape(-1)) / jnp.var(flat.target)
+        state, report = self.learn(state, flat, theta)
+        return state, {**signals, **report, "explained_variance": 1.0 - unexplained}
+
+    def learn(self, state: State, batch: Batch, theta: dict[str, Array]) -> tuple[State, dict[str, Array]]:
+        """n_epochs passes over one run's rollout, flattened to (update_steps, ...); pure, what `train()` is in the library."""
+        size, parts = self.update_steps, self.update_steps // self.batch_size
+
+        def minibatch(carry: Any, rows: Array) -> tuple[Any, dict[str, Array]]:
+            params, first, second, count = carry
+            part = jax.tree.map(lambda x: x[rows], batch)
+            gradient, report = jax.grad(loss, has_aux=True)(params, part, theta, state.variant.gain)
+            norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
+            scale = jnp.minimum(1.0, theta["max_grad_norm"] / (norm + 1e-6))
+            count = count + 1
+            first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * scale * g, first, gradient)
+            second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * jnp.square(scale * g), second, gradient)
+            rate = theta["learning_rate"] / (1 - 0.9**count)
+            root = jnp.sqrt(1 - 0.999**count)
+            params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-5), params, first, second)
+            return (params, first, second, count), {**report, "gradient_norm": scale * norm}
+
+        def epoch(i: Array, carry: Any) -> Any:
+            learner, key, sums, _ = carry
+            key, key_order = jax.random.split(key)
+            order = jnp.argsort(jax.random.bits(key_order, (size,))).reshape(parts, self.batch_size)
+            learner, reports = jax.lax.scan(minibatch, learner, order)
+            sums = {name: sums[name] + reports[name].mean() for name in sums}
+            # Stable-Baselines3 reports the last epoch's KL, and this project the last minibatch's gradient.
+            last = {"approx_kl": reports["approx_kl"].mean(), "gradient_norm": reports["gradient_norm"][-1]}
+            return learner, key, sums, last
+
+        learner = (state.params, state.first, state.second, state.count)
+        sums = dict.fromkeys(("clip_fraction", "entropy_fraction", "value_loss", "policy_loss"), jnp.float32(0))
+        last = {"approx_kl": jnp.float32(0), "gradient_norm": jnp.float32(0)}
+        # Under vmap this goes on to the largest n_epochs and leaves the finished runs untouched.
+        learner, key, sums, last = jax.lax.fori_loop(0, theta["n_epochs"], epoch, (learner, state.key, sums, last))
+        report = {name: total / theta["n_epochs"] for name, total in sums.items()} | last
+        params, first, second, count = learner
+        return state._replace(key=key, params=params, first=first, second=second, count=count), report
+
+    def _rollout(self, state: State, theta: dict[str, Array]) -> tuple[State, Batch, Array, dict[str, Array]]:
+        params, variant = state.params, state.variant
+
+        def step(carry: Any, key: Array) -> tuple[Any, Any]:
+            env, observation, running = carry
+            key_action, key_env = jax.random.split(key)
+            logits, value = forward(params, observation, variant.gain)
+            action = jax.random.categorical(key_action, logits)
+            log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], 1)[:, 0]
+            keys = jax.random.split(key_env, self.n_envs)
+            outcome: Step
+            env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, variant)
+            running = running + jnp.stack([outcome.score, jnp.ones(self.n_envs)], 1)
+            done = outcome.terminated | outcome.truncated
+            # r + gamma V(s_T) where only the clock ended the episode.
+            beyond = forward(params, outcome.final_observation, variant.gain)[1]
+            reward = outcome.reward + theta["gamma"] * outcome.truncated * beyond
+            ended = jnp.where(done[:, None], running, 0.0)
+            carry = env, outcome.observation, jnp.where(done[:, None], 0.0, running)
+            return carry, (observation, action, log_probability, value, reward, done, ended)
+
+        key, key_steps = jax.random.split(state.key)
+        carry = state.env, state.observation, state.running
+        carry, rows = jax.lax.scan(step, carry, jax.random.split(key_steps, self.n_steps))
+        observation, action, log_probability, value, reward, done, ended = rows
+        env, last, running = carry
+        advantage = gae(reward, value, done, forward(params, last, variant.gain)[1], theta)
+        returns, lengths = ended[..., 0], ended[..., 1]
+        signals = {
+            "episodes": done.sum().astype(jnp.float32),
+            "return_sum": returns.sum(),
+            "return_square": jnp.square(returns).sum(),
+            "length_sum": lengths.sum(),
+        }
+        batch = Batch(observation, action, log_probability, advantage, advantage + value)
+        return state._replace(key=key, env=env, observation=last, running=running), batch, value, signals
+
+    def _evaluate_one(self, state: State, key: Array, episodes: int) -> Array:
+        key_reset, key = jax.random.split(key)
+        observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_reset, episodes), state.variant)
+
+        def go_on(carry: Any) -> Array:
+            return ~carry[3].all()
+
+        def step(carry: Any) -> Any:
+            env, observation, total, finished, key = carry
+            key, key_action, key_env = jax.random.split(key, 3)
+            action = jax.random.categorical(key_action, forward(state.params, observation, state.variant.gain)[0])
+            keys = jax.random.split(key_env, episodes)
+            env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, state.variant)
+            total = total + jnp.where(finished, 0.0, outcome.score)
+            return env, outcome.observation, total, finished | outcome.terminated | outcome.truncated, key
+
+        start = env, observation, jnp.zeros(episodes), jnp.zeros(episodes, bool), key
+        total: Array = jax.lax.while_loop(go_on, step, start)[2]
+        return total

@@ -1,0 +1,188 @@
+"""Runs of the compiled collector under a controller, in lockstep, through the same meta-states and guard as live runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from hyperprompt.collect import tasks
+from hyperprompt.collect.equations import DEFAULTS, State
+from hyperprompt.collect.ppo import Collector
+from hyperprompt.collect.tasks import Variant
+from hyperprompt.controllers.guard import ask
+from hyperprompt.core import Agent, Controller, Signals, Task
+from hyperprompt.evaluation.metrics import auc, final_return
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.meta.interval import IntervalSchedule
+from hyperprompt.meta.run import MetaRun
+
+LANES = 8
+"""Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
+SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"]).bounded({"n_epochs": (1, 10)})
+"""The default tuned set. Ten epochs are the most here: the time of a run is nearly proportional to them."""
+UPDATES = 64
+N_STEPS = 32
+"""Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
+SUMMED = ("episodes", "return_sum", "return_square", "length_sum")
+
+
+@dataclass
+class SteeredRun:
+    """One finished run: its learning curve, one point an update, and its meta-MDP."""
+
+    meta: MetaRun
+    update_steps: int
+    returns: list[float] = field(default_factory=list)
+    """Mean return of the episodes that ended in each update; NaN where none did."""
+
+    @property
+    def steps(self) -> list[int]:
+        return [(i + 1) * self.update_steps for i in range(len(self.returns))]
+
+    @property
+    def auc(self) -> float:
+        """Mean return over the run, in the task's units."""
+        return auc(self.steps, self.returns, self.steps[-1])
+
+    @property
+    def final(self) -> float:
+        """Mean return over the last tenth."""
+        return final_return(self.steps, self.returns, self.steps[-1])
+
+    def thetas(self) -> list[dict[str, float]]:
+        """The values in force in each interval."""
+        return [self.meta.space.values(interval.theta) for interval in self.meta.intervals]
+
+
+def collector(task: str) -> Collector:
+    """The collector of a base task in the sizes used here."""
+    return Collector(tasks.make(task), n_steps=N_STEPS)
+
+
+def keys(seeds: Sequence[int]) -> jax.Array:
+    return jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+
+
+def seat(collector: Collector, name: str, updates: int, space: HyperparameterSpace, theta: Theta) -> MetaRun:
+    """The meta-MDP of one lane: `MetaRun` over an agent that only holds the values in force."""
+    values = {**{h.name: h.default for h in space}, **theta}
+
+    def put(new: Theta) -> None:
+        values.update(new)
+
+    agent = SimpleNamespace(algorithm="ppo", space=space, refused={}, get=lambda: dict(values), set=put)
+    task = Task(
+        env=name,
+        algorithm="ppo",
+        action="discrete",
+        observation="image" if collector.task.image else "vector",
+        observation_size=collector.task.observation_size,
+        action_size=collector.task.action_size,
+        n_envs=collector.n_envs,
+        total_steps=updates * collector.update_steps,
+    )
+    return MetaRun(cast(Agent, agent), task, space, name)
+
+
+def in_force(runs: Sequence[MetaRun]) -> dict[str, np.ndarray[Any, Any]]:
+    """theta of every lane as the collector takes it, shape (lanes,)."""
+    values = [run.space.values(run.theta()) for run in runs]
+    return {name: np.asarray([v.get(name, DEFAULTS[name]) for v in values]) for name in values[0]}
+
+
+def interval_signals(rows: Mapping[str, np.ndarray[Any, Any]], lane: int) -> Signals:
+    """One interval's signals from `Collector.advance`: means over its updates and over its episodes, as live runs report."""
+    values = {n: float(np.mean(v[:, lane])) for n, v in rows.items() if n not in SUMMED and np.isfinite(v[:, lane]).all()}
+    episodes = float(rows["episodes"][:, lane].sum())
+    if episodes:
+        mean, square, length = (float(rows[name][:, lane].sum()) / episodes for name in SUMMED[1:])
+        spread = max(0.0, square - mean**2) ** 0.5
+        values |= {"return_mean": mean, "return_std": spread, "episode_length": length}
+    return Signals(values, int(episodes))
+
+
+def curve(rows: Mapping[str, np.ndarray[Any, Any]], lane: int) -> list[float]:
+    """Mean return of each update's episodes, NaN without any."""
+    episodes, total = rows["episodes"][:, lane], rows["return_sum"][:, lane]
+    return [float(t / n) if n else float("nan") for t, n in zip(total, episodes, strict=True)]
+
+
+class Fleet:
+    """LANES runs that go on interval by interval; the caller may look at, and branch from, `state` between two.
+
+    Args:
+        names, variants, seeds: one a lane; at most LANES, the rest is filled up with copies of the last.
+        first: theta at step 0, one a lane; names left out have their defaults.
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        names: Sequence[str],
+        variants: Sequence[Variant],
+        seeds: Sequence[int],
+        updates: int,
+        first: Sequence[Theta] | None = None,
+        space: HyperparameterSpace = SPACE,
+    ) -> None:
+        self.collector, self.updates, self.lanes = collector, updates, len(seeds)
+        fill = [min(i, len(seeds) - 1) for i in range(LANES)]
+        self.state: State = collector.init(keys([seeds[i] for i in fill]), [variants[i] for i in fill])
+        thetas = first or [{}] * len(seeds)
+        self.runs = [
+            SteeredRun(seat(collector, names[i], updates, space, thetas[i]), collector.update_steps) for i in range(len(seeds))
+        ]
+        for run, name, seed in zip(self.runs, names, seeds, strict=True):
+            run.meta.name = f"{name}/{seed}"
+        self._schedule = IntervalSchedule(updates * collector.update_steps, collector.update_steps)
+        self.done = 0
+        """Updates behind every run."""
+
+    @property
+    def step(self) -> int:
+        return self.done * self.collector.update_steps
+
+    def decide(self, controller: Controller) -> None:
+        """One decision for every run."""
+        states = [run.meta.state(self.step) for run in self.runs]
+        for run, state, answer in zip(self.runs, states, ask(controller, states), strict=True):
+            run.meta.apply(state, answer, controller.name, 0.0)
+
+    def go_on(self) -> None:
+        """One interval of training under theta as it is."""
+        index = len(self.runs[0].meta.intervals)
+        length = min(self._schedule.length(index) // self.collector.update_steps, self.updates - self.done)
+        theta = in_force([run.meta for run in self.runs])
+        theta = {name: np.append(v, [v[-1]] * (LANES - self.lanes)) for name, v in theta.items()}
+        self.state, rows = self.collector.advance(self.state, theta, length)
+        self.done += length
+        for lane, run in enumerate(self.runs):
+            run.returns += curve(rows, lane)
+            run.meta.observe(self.step, interval_signals(rows, lane))
+
+
+def steer(
+    collector: Collector,
+    name: str,
+    variant: Variant,
+    seeds: Sequence[int],
+    updates: int,
+    controller: Controller,
+    first: Sequence[Theta] | None = None,
+) -> list[SteeredRun]:
+    """Whole runs under a controller, one a seed, with a decision at step 0 and after every interval."""
+    finished: list[SteeredRun] = []
+    for start in range(0, len(seeds), LANES):
+        part = seeds[start : start + LANES]
+        theta = first[start : start + LANES] if first else None
+        fleet = Fleet(collector, [name] * len(part), [variant] * len(part), part, updates, theta)
+        while fleet.done < updates:
+            fleet.decide(controller)
+            fleet.go_on()
+        finished += fleet.runs
+    return finished

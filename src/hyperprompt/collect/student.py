@@ -1,0 +1,247 @@
+"""Small networks on the numeric meta-state, trained on branch data: the cheapest test of whether there is something to learn.
+
+Two ways from branches to a policy. *effects*: main effects fitted per checkpoint become soft labels p ~ exp(effect / tau),
+learned by cross-entropy. *pooled*: one network predicts the main effects e_jk(s) of all checkpoints at once, trained on
+(A - sum_j e_{j, a_j}(s))^2 over the branches with A the score less its checkpoint's mean; then p ~ exp(e / tau).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.collect.branches import main_effects
+from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
+from hyperprompt.durable import from_json
+from hyperprompt.errors import UnknownName
+
+Floats = NDArray[np.float64]
+Labels = Literal["effects", "pooled"]
+Choice = Literal["mean", "best"]
+
+
+def features(state: MetaState) -> Floats:
+    """The meta-state as numbers of order 1: theta, progress, the last interval's signals and how they changed."""
+    theta = [h.position(state.theta[h.name]) for h in state.space]
+    rows = [interval.signals.values for interval in state.intervals]
+    last: Mapping[str, float] = rows[-1] if rows else {}
+    previous: Mapping[str, float] = rows[-2] if len(rows) > 1 else {}
+    returns = [row["return_mean"] for row in rows if "return_mean" in row]
+    width = max(returns) - min(returns) if returns else 0.0
+    return np.array(
+        [
+            *theta,
+            state.progress,
+            float(bool(rows)),
+            _log(last, "approx_kl", 0.25, 2.0),
+            _change(last, previous, "approx_kl"),
+            2.0 * last.get("clip_fraction", 0.0),
+            last.get("entropy_fraction", 1.0),
+            max(-1.0, last.get("explained_variance", 0.0)),
+            _log(last, "gradient_norm", 0.5, 0.5),
+            _change(last, previous, "value_loss"),
+            (returns[-1] - min(returns)) / width if width > 0 else 0.5,
+            (returns[-1] - returns[-2]) / width if width > 0 else 0.0,
+            float(len(returns) > 1),
+        ]
+    )
+
+
+def _log(values: Mapping[str, float], name: str, weight: float, offset: float) -> float:
+    """weight * (log10(value) + offset), 0 where the signal is missing."""
+    value = values.get(name)
+    return weight * (math.log10(max(value, 1e-6)) + offset) if value is not None else 0.0
+
+
+def _change(last: Mapping[str, float], previous: Mapping[str, float], name: str) -> float:
+    """Half the change of log10(value), within [-1, 1]; 0 where one of the two is missing."""
+    if name not in last or name not in previous:
+        return 0.0
+    return min(1.0, max(-1.0, _log(last, name, 0.5, 0.0) - _log(previous, name, 0.5, 0.0)))
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Branch data as arrays. Branches lead; `group` says of which checkpoint each is."""
+
+    features: Floats
+    """(checkpoints, features)"""
+    actions: NDArray[np.int64]
+    """(branches, hyperparameters), indices into STEPS"""
+    scores: Floats
+    """(branches,), in units of the task"""
+    group: NDArray[np.int64]
+    names: tuple[str, ...]
+    tasks: tuple[str, ...]
+    """(checkpoints,)"""
+    progress: Floats
+    """(checkpoints,)"""
+
+
+def arrays(rows: Sequence[Mapping[str, Any]], units: Mapping[str, float], mean_share: float = 0.5) -> Branches:
+    """Branch rows with the score (1 - w) end + w mean, w = `mean_share`, divided by the task's unit.
+
+    `mean`, the mean return over the horizon, is what AUC is made of; where no episode ended, `end` stands in for it.
+    """
+    names = tuple(key.removeprefix("step/") for key in rows[0] if key.startswith("step/"))
+    groups: dict[tuple[str, str, int], int] = {}
+    group, scores, actions, states, tasks_, progress = [], [], [], [], [], []
+    for row in rows:
+        key = (row["task"], row["run"], row["update"])
+        if key not in groups:
+            groups[key] = len(groups)
+            state = MetaState.from_dict(from_json(row["meta_state"]))
+            states.append(features(state))
+            tasks_.append(row["task"])
+            progress.append(state.progress)
+        mean = row["mean"] if math.isfinite(row["mean"]) else row["end"]
+        group.append(groups[key])
+        scores.append(((1 - mean_share) * row["end"] + mean_share * mean) / units[row["task"]])
+        actions.append([row[f"step/{name}"] for name in names])
+    return Branches(
+        np.array(states), np.array(actions), np.array(scores), np.array(group), names, tuple(tasks_), np.array(progress)
+    )
+
+
+def advantages(data: Branches) -> Floats:
+    """A = score - mean score of the checkpoint, (branches,)."""
+    count = np.bincount(data.group)
+    mean = np.bincount(data.group, data.scores) / count
+    return data.scores - mean[data.group]
+
+
+def effects(data: Branches) -> tuple[Floats, Floats]:
+    """Main effects per checkpoint and their standard errors, each (checkpoints, hyperparameters, 7)."""
+    steps = np.asarray(STEPS)[data.actions]
+    fits = [main_effects(steps[data.group == g], data.scores[data.group == g]) for g in range(len(data.features))]
+    return np.array([e for e, _ in fits]), np.array([s for _, s in fits])
+
+
+def softmax(x: Floats) -> Floats:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    result: Floats = e / e.sum(-1, keepdims=True)
+    return result
+
+
+@dataclass
+class Student:
+    """An ensemble of small networks as a controller.
+
+    `choice`: the mean of the policy's steps, or its best step. `only`: the hyperparameters it may move, all if empty.
+    `damping` multiplies every step: labels hold for a whole horizon, decisions come several times within one.
+    """
+
+    layers: tuple[tuple[tuple[Floats, Floats], ...], ...]
+    names: tuple[str, ...]
+    tau: float
+    centre: Floats
+    width: Floats
+    choice: Choice = "mean"
+    use_state: bool = True
+    only: tuple[str, ...] = ()
+    damping: float = 1.0
+    name: str = "student"
+
+    def effects(self, x: Floats) -> Floats:
+        """Predicted effects (or logits times tau), mean over the ensemble: (batch, features) -> (batch, names, 7)."""
+        x = (x - self.centre) / self.width
+        if not self.use_state:
+            x = np.zeros_like(x)
+        out = []
+        for layers in self.layers:
+            h = x
+            for i, (weight, bias) in enumerate(layers):
+                h = h @ weight.T + bias
+                h = np.tanh(h) if i < len(layers) - 1 else h
+            out.append(h.reshape(len(x), len(self.names), len(STEPS)))
+        result: Floats = np.mean(out, 0)
+        return result
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        p = softmax(self.effects(np.array([features(state) for state in states])) / self.tau)
+        steps = p @ np.asarray(STEPS) if self.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
+        return [
+            MetaAction(
+                {n: self.damping * float(steps[i, j]) for j, n in enumerate(self.names) if not self.only or n in self.only},
+                {name: tuple(map(float, p[i, j])) for j, name in enumerate(self.names)},
+            )
+            for i in range(len(states))
+        ]
+
+
+def train(
+    data: Branches,
+    labels: Labels = "pooled",
+    tau: float = 0.05,
+    seeds: Sequence[int] = range(5),
+    epochs: int = 400,
+    hidden: int = 32,
+    decay: float = 3e-3,
+    **options: Any,
+) -> Student:
+    """Fit one network a seed on all checkpoints. `options` are fields of `Student`.
+
+    Raises:
+        UnknownName: `labels` or `choice`; lists the valid ones.
+    """
+    if labels not in get_args(Labels):
+        raise UnknownName("kind of labels", labels, get_args(Labels))
+    if options.get("choice", "mean") not in get_args(Choice):
+        raise UnknownName("choice", options["choice"], get_args(Choice))
+    import torch
+
+    centre, width = data.features.mean(0), data.features.std(0) + 0.1
+    x = torch.tensor((data.features - centre) / width, dtype=torch.float32)
+    if not options.get("use_state", True):
+        x = torch.zeros_like(x)
+    shape = (-1, len(data.names), len(STEPS))
+    group, actions = torch.tensor(data.group), torch.tensor(data.actions)
+    advantage = torch.tensor(advantages(data), dtype=torch.float32)
+    target = torch.tensor(softmax(effects(data)[0] / tau), dtype=torch.float32)
+    members = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        inner, outer = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, len(data.names) * len(STEPS))
+        torch.nn.init.zeros_(outer.weight)
+        torch.nn.init.zeros_(outer.bias)
+        parameters = [*inner.parameters(), *outer.parameters()]
+        optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=decay)
+        for _ in range(epochs):
+            noisy = x + 0.1 * torch.randn_like(x) if options.get("use_state", True) else x
+            out = outer(torch.tanh(inner(noisy))).reshape(shape)
+            if labels == "effects":
+                loss = -(target * torch.log_softmax(out / tau, -1)).sum(-1).mean()
+            else:
+                out = out - out.mean(-1, keepdim=True)
+                predicted = out[group].gather(2, actions[:, :, None])[:, :, 0].sum(1)
+                smooth = torch.square(out[..., 1:] - out[..., :-1]).mean()
+                loss = torch.square(advantage - predicted).mean() + 0.3 * smooth
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        pairs = [(inner.weight, inner.bias), (outer.weight, outer.bias)]
+        members.append(tuple((w.detach().double().numpy(), b.detach().double().numpy()) for w, b in pairs))
+    return Student(tuple(members), data.names, tau, centre, width, **options)
+
+
+def explained(student: Student, data: Branches) -> float:
+    """Correlation of predicted and seen advantages of branches, the offline check on a task that was held out."""
+    e = student.effects(data.features)
+    e = e - e.mean(-1, keepdims=True)
+    predicted = np.take_along_axis(e[data.group], data.actions[:, :, None], 2)[:, :, 0].sum(1)
+    return float(np.corrcoef(predicted, advantages(data))[0, 1])
+
+
+def value(student: Student, data: Branches) -> float:
+    """Mean fitted effect, over checkpoints, of what the student would do, relative to keep: the offline gain in task units."""
+    e, _ = effects(data)
+    e = e - e[..., KEEP : KEEP + 1]
+    p = softmax(student.effects(data.features) / student.tau)
+    steps = p @ np.asarray(STEPS) if student.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
+    gains = [[np.interp(steps[i, j], STEPS, e[i, j]) for j in range(e.shape[1])] for i in range(len(e))]
+    return float(np.sum(gains, 1).mean())

@@ -1,0 +1,165 @@
+"""Cheap tasks for the compiled collector: gymnax environments behind one pair of pure functions, and their variants.
+
+A *variant* changes what the learner sees, or how it is parametrised, without changing what is counted: the scale of
+observations, rewards and logits, rewards paid only at the end of an episode, sticky actions, noise on rewards. Returns are
+always sums of the task's own rewards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
+
+
+class Variant(NamedTuple):
+    """One variant of a task; every field may be a traced array, one value a run."""
+
+    observation_scale: Any = 1.0
+    reward_scale: Any = 1.0
+    gain: Any = 1.0
+    """Factor on the policy's logits: a step of the parameters moves the policy that many times as far."""
+    delayed: Any = 0.0
+    """1: rewards are withheld and their sum is paid when the episode ends."""
+    sticky: Any = 0.0
+    """Probability that the previous action is repeated instead (Machado et al. 2018, arXiv:1709.06009)."""
+    noise: Any = 0.0
+    """Standard deviation of Gaussian noise on every reward, in units of the task's rewards."""
+
+
+class EnvState(NamedTuple):
+    inner: Any
+    action: Array
+    withheld: Array
+
+
+class Step(NamedTuple):
+    """What one step of one environment gives. `observation` is already the next episode's first where one ended."""
+
+    observation: Array
+    final_observation: Array
+    reward: Array
+    """What the learner is given."""
+    score: Array
+    """What counts: the task's own reward."""
+    terminated: Array
+    truncated: Array
+
+
+@dataclass(frozen=True)
+class JaxTask:
+    """One base task. `reset` and `step` are pure and written for one environment; the collector vmaps them."""
+
+    name: str
+    observation_size: int
+    action_size: int
+    image: bool
+    limit: int
+    """Steps after which an episode is truncated."""
+    reset: Callable[[Array, Variant], tuple[Array, EnvState]]
+    step: Callable[[Array, EnvState, Array, Variant], tuple[EnvState, Step]]
+
+
+def _same(action: Array) -> Array:
+    return action
+
+
+def _torque(action: Array) -> Array:
+    return action.astype(jnp.float32) - 2.0
+
+
+@dataclass(frozen=True)
+class _Source:
+    id: str
+    action: Callable[[Array], Array] = _same
+    actions: int | None = None
+    one_hot: int | None = None
+    arguments: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+SOURCES: Mapping[str, _Source] = {
+    "cartpole": _Source("CartPole-v1"),
+    "acrobot": _Source("Acrobot-v1"),
+    # Five torques in place of a continuous one.
+    "pendulum": _Source("Pendulum-v1", action=_torque, actions=5),
+    # Ten balls an episode; at the library's thousand steps a whole rollout would hold two episodes.
+    "catch": _Source("Catch-bsuite", parameters={"max_steps_in_episode": 90}),
+    "rooms": _Source("FourRooms-misc", parameters={"fail_prob": 0.1, "max_steps_in_episode": 200}),
+    "lake": _Source("FrozenLake-misc", one_hot=16, arguments={"success_rate": 0.8}),
+    "breakout": _Source("Breakout-MinAtar"),
+    "invaders": _Source("SpaceInvaders-MinAtar"),
+    "asterix": _Source("Asterix-MinAtar"),
+}
+
+
+@cache
+def make(name: str) -> JaxTask:
+    """The base task `name`.
+
+    Raises:
+        UnknownName: lists the tasks.
+        MissingDependency: gymnax is not installed.
+    """
+    if name not in SOURCES:
+        raise UnknownName("cheap task", name, SOURCES)
+    source = SOURCES[name]
+    try:
+        gymnax: Any = import_module("gymnax")
+    except ImportError as error:
+        raise MissingDependency("the compiled collector", "collect") from error
+    env, parameters = gymnax.make(source.id, **(source.arguments or {}))
+    parameters = parameters.replace(**(source.parameters or {}))
+    observation, _ = env.reset(jax.random.key(0), parameters)
+    size = source.one_hot or int(np.prod(observation.shape))
+
+    def see(raw: Array, variant: Variant) -> Array:
+        flat = jax.nn.one_hot(raw, source.one_hot) if source.one_hot else raw.reshape(-1).astype(jnp.float32)
+        return flat * variant.observation_scale
+
+    def reset(key: Array, variant: Variant) -> tuple[Array, EnvState]:
+        raw, inner = env.reset(key, parameters)
+        return see(raw, variant), EnvState(inner, jnp.int32(0), jnp.float32(0.0))
+
+    def step(key: Array, state: EnvState, action: Array, variant: Variant) -> tuple[EnvState, Step]:
+        key_env, key_sticky, key_noise = jax.random.split(key, 3)
+        action = jnp.where(jax.random.uniform(key_sticky) < variant.sticky, state.action, action)
+        raw, inner, score, terminated, truncated, info = env.step(key_env, state.inner, source.action(action), parameters)
+        done = terminated | truncated
+        score = jnp.asarray(score, jnp.float32)
+        owed = state.withheld + score
+        paid = jnp.where(variant.delayed > 0, jnp.where(done, owed, 0.0), score)
+        reward = variant.reward_scale * (paid + variant.noise * jax.random.normal(key_noise))
+        final = see(info["final_observation"], variant)
+        outcome = Step(see(raw, variant), final, reward, score, terminated, truncated & ~terminated)
+        return EnvState(inner, action, jnp.where(done, 0.0, owed)), outcome
+
+    actions = source.actions or int(env.num_actions)
+    limit = int(parameters.max_steps_in_episode)
+    return JaxTask(name, size, actions, observation.ndim >= 3, limit, reset, step)
+
+
+RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.2, 5.0), "reward_scale": (0.1, 10.0), "gain": (0.1, 10.0)}
+
+
+def draw(seed: int) -> Variant:
+    """A random variant: scales log-uniform over RANGES; delayed, sticky (0.1) and noisy (0.1) at odds 1/4 each.
+
+    Raises:
+        InvalidValue: a negative seed.
+    """
+    if seed < 0:
+        raise InvalidValue(f"seed must not be negative, got {seed}")
+    rng = np.random.default_rng(seed)
+    scales = {name: float(np.exp(rng.uniform(*np.log(bounds)))) for name, bounds in RANGES.items()}
+    delayed, sticky, noisy = (rng.random(3) < 0.25).astype(float)
+    return Variant(**scales, delayed=float(delayed), sticky=0.1 * float(sticky), noise=0.1 * float(noisy))

@@ -1,0 +1,94 @@
+"""Students on synthetic branches whose best step depends on one feature of the state."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnax")
+
+from hyperprompt.collect.student import Branches, advantages, explained, features, train, value
+from hyperprompt.core import STEPS, Interval, MetaState, Signals
+from hyperprompt.errors import UnknownName
+from hyperprompt.hyperparameters import for_algorithm
+
+SPACE = for_algorithm("ppo").subset(("learning_rate", "ent_coef"))
+LEVELS = np.asarray(STEPS)
+
+
+def branches(seed: int, noise: float = 0.1, checkpoints: int = 60, each: int = 24) -> Branches:
+    """Raising `a` helps where feature 0 is positive and harms where it is negative; `b` never matters."""
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-1.0, 1.0], size=(checkpoints, 3))
+    group = np.repeat(np.arange(checkpoints), each)
+    actions = rng.integers(len(STEPS), size=(len(group), 2))
+    level = rng.normal(size=checkpoints)
+    scores = level[group] + 0.2 * x[group, 0] * LEVELS[actions[:, 0]] + noise * rng.standard_normal(len(group))
+    return Branches(x, actions, scores, group, ("a", "b"), ("t",) * checkpoints, np.zeros(checkpoints))
+
+
+@pytest.mark.parametrize("labels", ["pooled", "effects"])
+def test_a_student_learns_which_state_asks_for_which_step(labels):
+    student = train(branches(0), labels=labels, seeds=(0,), epochs=200)
+    unseen = branches(1)
+    e = student.effects(np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]))
+    assert e[0, 0].argmax() == 6
+    assert e[1, 0].argmax() == 0
+    assert value(student, unseen) > 0.2
+    if labels == "pooled":
+        assert explained(student, unseen) > 0.8
+
+
+def test_a_student_that_may_not_look_gains_nothing_here():
+    student = train(branches(0), seeds=(0,), epochs=100, use_state=False)
+    assert abs(value(student, branches(1))) < 0.1
+
+
+def test_advantages_leave_out_the_level_of_the_checkpoint():
+    data = branches(2)
+    a = advantages(data)
+    means = np.bincount(data.group, a) / np.bincount(data.group)
+    np.testing.assert_allclose(means, 0.0, atol=1e-12)
+
+
+def state(*signals: dict[str, float]) -> MetaState:
+    theta = {"learning_rate": 3e-4, "ent_coef": 0.0}
+    rows = tuple(Interval(i, 512 * (i + 1), theta, {}, Signals(s)) for i, s in enumerate(signals))
+    from hyperprompt.core import Task
+
+    task = Task("t", "ppo", "discrete", "vector", 4, 2, 16, 512 * 64)
+    return MetaState("r", task, SPACE, 512 * len(rows), theta, rows)
+
+
+def test_features_are_finite_and_of_order_one_whatever_is_missing():
+    full = {"return_mean": 1e4, "approx_kl": 3.0, "value_loss": 1e9, "gradient_norm": 0.5, "explained_variance": -1e6,
+            "clip_fraction": 0.9, "entropy_fraction": 0.2}  # fmt: skip
+    for case in (state(), state({}), state({}, full), state(full, {}), state(full, full), state({"return_mean": math.pi})):
+        x = features(case)
+        assert x.shape == features(state()).shape
+        assert np.isfinite(x).all()
+        assert np.abs(x).max() < 4
+
+
+def test_features_do_not_depend_on_the_task_s_unit_of_return():
+    rows = [{"return_mean": v} for v in (1.0, 3.0, 2.0)]
+    scaled = [{"return_mean": 50 * v - 7} for v in (1.0, 3.0, 2.0)]
+    np.testing.assert_allclose(features(state(*rows)), features(state(*scaled)))
+
+
+def test_a_student_answers_with_steps_and_probabilities():
+    data = branches(0)
+    n = len(features(state()))
+    wide = replace(data, features=np.tile(data.features[:, :1], (1, n)), names=SPACE.names)
+    student = train(wide, seeds=(0,), epochs=5)
+    (answer,) = student.decide([state()])
+    assert set(answer.delta) == set(SPACE.names)
+    assert all(sum(p) == pytest.approx(1.0) for p in answer.probabilities.values())
+
+
+def test_unknown_labels_and_choices_are_named():
+    with pytest.raises(UnknownName, match="pooled"):
+        train(branches(0), labels="polled")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="best"):
+        train(branches(0), choice="worst")

@@ -1,0 +1,98 @@
+"""Best fixed settings, units and bootstrap intervals, from figures written by hand."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnax")
+
+from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, run, units
+from hyperprompt.collect.grid import scale, split
+from hyperprompt.collect.summary import difference, scores, summarise
+from hyperprompt.durable import append_line, to_json
+from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
+
+
+def row(task, random, auc, final=None):
+    """Learning rate -> AUC, ten epochs."""
+    final = final or auc
+    points = [{"n_epochs": 10, "learning_rate": r, "seed": 0, "auc": a, "final": final[r]} for r, a in auc.items()]
+    return {"task": task, "random": random, "points": points}
+
+
+ROWS = [
+    row("cartpole", 20, {3e-4: 120, 1e-2: 220}),
+    row("cartpole:hot", 20, {3e-4: 420, 1e-2: 320}),
+    row("catch", -1, {3e-4: 0.0, 1e-2: 1.0}),
+]
+
+
+def test_the_best_fixed_setting_weighs_variants_alike_and_leaves_the_test_task_out():
+    # In units of each variant's best: 3e-4 has 0.5 + 1 + 0.5, 1e-2 has 1 + 0.75 + 1.
+    assert best_fixed(ROWS) == (1e-2, 10)
+    assert best_fixed([*ROWS[:2], row("lake", 0, {3e-4: 1, 1e-2: 0})], "cartpole") == (3e-4, 10)
+    with pytest.raises(InvalidValue, match="catch"):
+        best_fixed(ROWS[2:], "catch")
+
+
+def test_units_are_the_width_of_what_fixed_settings_reach():
+    assert units(ROWS) == {"cartpole": 400, "catch": 2}
+    assert scale(ROWS[0]).score(120) == 1.0
+
+
+def test_scores_and_differences(tmp_path):
+    lines = [
+        {"task": "cartpole", "arm": "static", "tag": "", "auc": [120.0, 120.0], "final": [1.0, 1.0]},
+        {"task": "cartpole", "arm": "student", "tag": "x", "auc": [220.0, 220.0], "final": [1.0, 1.0]},
+    ]
+    table = scores(lines, ROWS, "auc")
+    np.testing.assert_allclose(table["cartpole", "student/x"], 0.5)
+    assert difference(table, ["cartpole"], "student/x", "static") == {"mean": 0.25, "low": 0.25, "high": 0.25}
+    for line in lines:
+        append_line(tmp_path / "runs.jsonl", to_json(line))
+    for line in ROWS:
+        append_line(tmp_path / "grid.jsonl", to_json(line))
+    result = summarise(tmp_path / "runs.jsonl", tmp_path / "grid.jsonl")
+    assert result["auc_differences"]["student/x - static"] == {"mean": 0.25, "low": 0.25, "high": 0.25, "tasks": 1, "won": 1}
+
+
+def test_the_interval_covers_a_true_difference():
+    covered = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        table = {("t", "a"): rng.normal(1.0, 1.0, 30), ("t", "b"): rng.normal(0.0, 1.0, 30)}
+        found = difference(table, ["t"], "a", "b", seed)
+        covered += found["low"] < 1.0 < found["high"]
+    assert covered >= 88
+
+
+def test_unknown_arms_are_named(tmp_path):
+    append_line(tmp_path / "grid.jsonl", to_json(ROWS[0]))
+    for arm, message in (("statik", "kl-adaptive"), ("replay", "student")):
+        config = Config(("cartpole",), (), (arm,))
+        with pytest.raises(HyperPromptError, match=message):
+            run(config, tmp_path, tmp_path / "grid.jsonl", tmp_path / "out.jsonl")
+
+
+def test_unknown_tasks_and_variants_are_named():
+    assert split("lake")[1].observation_scale == 1.0
+    assert split("lake:hot")[1].gain == 10.0
+    with pytest.raises(UnknownName, match="cartpole"):
+        split("cartpol")
+    with pytest.raises(UnknownName, match="hot"):
+        split("cartpole:hod")
+
+
+def test_a_mean_path_replays_to_the_same_values():
+    from types import SimpleNamespace
+
+    from hyperprompt.collect.steer import SPACE
+    from hyperprompt.core import MetaState
+
+    low, high = SPACE.clip(SPACE.defaults), SPACE.clip(SPACE.defaults) | {"learning_rate": 3e-2}
+    runs = [SimpleNamespace(meta=SimpleNamespace(intervals=[SimpleNamespace(theta=theta)])) for theta in (low, high)]
+    path = mean_path(runs)  # type: ignore[arg-type]
+    assert path[0]["learning_rate"] == pytest.approx(3e-3)
+    state = MetaState("r", None, SPACE, 0, SPACE.defaults)  # type: ignore[arg-type]
+    (answer,) = Replay(path).decide([state])
+    moved = SPACE.shift(state.theta, answer.delta)
+    assert SPACE.clip(moved) == pytest.approx(path[0])
