@@ -127,8 +127,8 @@ def test_mistakes_are_named(ppo):
         ppo.advance(ppo.init(keys([0, 1])), {"lr": 1.0}, 1)
     with pytest.raises(InvalidValue, match="3 variants for 2 runs"):
         ppo.init(keys([0, 1]), [Variant()] * 3)
-    with pytest.raises(InvalidValue, match="batch_size 240"):
-        Collector(tasks.make("cartpole"), batch_size=48 * 5)
+    with pytest.raises(InvalidValue, match="48"):
+        Collector(tasks.make("cartpole"), batch_size=48)
     with pytest.raises(UnknownName, match="cartpole"):
         tasks.make("cartpool")
 
