@@ -42,7 +42,7 @@ def gonogo(
     tau: float = 0.05,
     choice: str = "mean",
     mean_share: float = 0.5,
-    use_state: bool = True,
+    sees: str = "all",
     only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
     damping: float = 1.0,
     tag: str = "",
@@ -57,7 +57,7 @@ def gonogo(
         "labels": labels,
         "tau": tau,
         "choice": choice,
-        "use_state": use_state,
+        "sees": sees,
         "only": tuple(only or ()),
         "damping": damping,
     }

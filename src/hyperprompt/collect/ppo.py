@@ -75,8 +75,7 @@ class Collector:
         rows = []
         for _ in range(n_updates):
             state, signals = self._update(state, values)
-            # Waited for one by one: with several updates queued XLA's CPU runtime was seen to lock up.
-            rows.append(jax.device_get(jax.block_until_ready(signals)))
+            rows.append(signals)
         return state, {name: np.asarray([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
