@@ -14,7 +14,7 @@ Names = Annotated[list[str], typer.Argument(help="Tasks, as 'cartpole' or, with 
 Grid = Annotated[Path, typer.Option(help="The grid's figures, one JSON object a task.")]
 Folder = Annotated[Path, typer.Option(help="The folder of the branch data.")]
 Runs = Annotated[Path, typer.Option(help="The go/no-go's figures, one JSON object a task and arm.")]
-GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("build/gonogo/branches"), Path("results/gonogo/runs.jsonl")
+GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/branches"), Path("results/gonogo/runs.jsonl")
 
 
 @app.command()
