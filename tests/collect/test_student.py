@@ -41,7 +41,7 @@ def test_a_student_learns_which_state_asks_for_which_step(labels):
 
 
 def test_a_student_that_may_not_look_gains_nothing_here():
-    student = train(branches(0), seeds=(0,), epochs=100, use_state=False)
+    student = train(branches(0), seeds=(0,), epochs=100, sees="nothing")
     assert abs(value(student, branches(1))) < 0.1
 
 

@@ -52,7 +52,10 @@ def test_scores_and_differences(tmp_path):
     for line in ROWS:
         append_line(tmp_path / "grid.jsonl", to_json(line))
     result = summarise(tmp_path / "runs.jsonl", tmp_path / "grid.jsonl")
-    assert result["auc_differences"]["student/x - static"] == {"mean": 0.25, "low": 0.25, "high": 0.25, "tasks": 1, "won": 1}
+    found = result["auc_differences"]["student/x - static"]
+    assert found["by_task"] == {"cartpole": {"mean": 0.25, "low": 0.25, "high": 0.25}}
+    assert (found["mean"], found["tasks"], found["won"]) == (0.25, 1, 1)
+    assert result["auc"]["cartpole"] == {"oracle_grid": 0.5, "static": 0.25, "student/x": 0.5}
 
 
 def test_the_interval_covers_a_true_difference():

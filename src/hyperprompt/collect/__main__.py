@@ -14,7 +14,7 @@ Names = Annotated[list[str], typer.Argument(help="Tasks, as 'cartpole' or, with 
 Grid = Annotated[Path, typer.Option(help="The grid's figures, one JSON object a task.")]
 Folder = Annotated[Path, typer.Option(help="The folder of the branch data.")]
 Runs = Annotated[Path, typer.Option(help="The go/no-go's figures, one JSON object a task and arm.")]
-GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("build/gonogo/branches"), Path("results/gonogo/runs.jsonl")
+GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/branches"), Path("results/gonogo/runs.jsonl")
 
 
 @app.command()
@@ -42,7 +42,7 @@ def gonogo(
     tau: float = 0.05,
     choice: str = "mean",
     mean_share: float = 0.5,
-    use_state: bool = True,
+    sees: str = "all",
     only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
     damping: float = 1.0,
     tag: str = "",
@@ -57,7 +57,7 @@ def gonogo(
         "labels": labels,
         "tau": tau,
         "choice": choice,
-        "use_state": use_state,
+        "sees": sees,
         "only": tuple(only or ()),
         "damping": damping,
     }

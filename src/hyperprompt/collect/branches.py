@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hyperprompt.collect.equations import State
 from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.steer import LANES, SPACE, UPDATES, Fleet, collector, keys
 from hyperprompt.core import STEPS, MetaAction, MetaState
-from hyperprompt.durable import to_json
+from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, MissingDependency
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 
@@ -192,9 +193,9 @@ def collect(names: Sequence[str], rounds: Sequence[int], out: Path, design: Desi
             rows = collect_round(name, round_, design)
             if len(rows) != LANES * design.actions * design.seeds:
                 raise InvalidValue(f"stops {design.stops} do not all fall between two intervals of {design.updates} updates")
-            beside = path.with_suffix(".tmp")
-            pq.write_table(pa.Table.from_pylist(rows), beside)
-            beside.replace(path)
+            content = BytesIO()
+            pq.write_table(pa.Table.from_pylist(rows), content)
+            atomic_write(path, content.getvalue())
 
 
 def load(folder: Path) -> list[dict[str, Any]]:

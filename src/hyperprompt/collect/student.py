@@ -23,6 +23,8 @@ from hyperprompt.errors import UnknownName
 Floats = NDArray[np.float64]
 Labels = Literal["effects", "pooled"]
 Choice = Literal["mean", "best"]
+Sees = Literal["all", "schedule", "nothing"]
+"""What a student may look at; "schedule" is theta and progress without any signal."""
 
 
 def features(state: MetaState) -> Floats:
@@ -122,6 +124,14 @@ def effects(data: Branches) -> tuple[Floats, Floats]:
     return np.array([e for e, _ in fits]), np.array([s for _, s in fits])
 
 
+def _mask(sees: str, size: int, names: int) -> Floats:
+    """1 for the features a student may look at; the first are theta and progress."""
+    seen = {"all": size, "schedule": names + 1, "nothing": 0}
+    if sees not in seen:
+        raise UnknownName("view", sees, seen)
+    return (np.arange(size) < seen[sees]).astype(np.float64)
+
+
 def softmax(x: Floats) -> Floats:
     e = np.exp(x - x.max(-1, keepdims=True))
     result: Floats = e / e.sum(-1, keepdims=True)
@@ -142,16 +152,14 @@ class Student:
     centre: Floats
     width: Floats
     choice: Choice = "mean"
-    use_state: bool = True
+    sees: Sees = "all"
     only: tuple[str, ...] = ()
     damping: float = 1.0
     name: str = "student"
 
     def effects(self, x: Floats) -> Floats:
         """Predicted effects (or logits times tau), mean over the ensemble: (batch, features) -> (batch, names, 7)."""
-        x = (x - self.centre) / self.width
-        if not self.use_state:
-            x = np.zeros_like(x)
+        x = (x - self.centre) / self.width * _mask(self.sees, x.shape[1], len(self.names))
         out = []
         for layers in self.layers:
             h = x
@@ -187,7 +195,7 @@ def train(
     """Fit one network a seed on all checkpoints. `options` are fields of `Student`.
 
     Raises:
-        UnknownName: `labels` or `choice`; lists the valid ones.
+        UnknownName: `labels`, `choice` or `sees`; lists the valid ones.
     """
     if labels not in get_args(Labels):
         raise UnknownName("kind of labels", labels, get_args(Labels))
@@ -197,8 +205,7 @@ def train(
 
     centre, width = data.features.mean(0), data.features.std(0) + 0.1
     x = torch.tensor((data.features - centre) / width, dtype=torch.float32)
-    if not options.get("use_state", True):
-        x = torch.zeros_like(x)
+    mask = torch.tensor(_mask(options.get("sees", "all"), x.shape[1], len(data.names)), dtype=torch.float32)
     shape = (-1, len(data.names), len(STEPS))
     group, actions = torch.tensor(data.group), torch.tensor(data.actions)
     advantage = torch.tensor(advantages(data), dtype=torch.float32)
@@ -212,7 +219,7 @@ def train(
         parameters = [*inner.parameters(), *outer.parameters()]
         optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=decay)
         for _ in range(epochs):
-            noisy = x + 0.1 * torch.randn_like(x) if options.get("use_state", True) else x
+            noisy = (x + 0.1 * torch.randn_like(x)) * mask
             out = outer(torch.tanh(inner(noisy))).reshape(shape)
             if labels == "effects":
                 loss = -(target * torch.log_softmax(out / tau, -1)).sum(-1).mean()
