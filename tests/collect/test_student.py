@@ -25,7 +25,7 @@ def branches(seed: int, noise: float = 0.1, checkpoints: int = 60, each: int = 2
     actions = rng.integers(len(STEPS), size=(len(group), 2))
     level = rng.normal(size=checkpoints)
     scores = level[group] + 0.2 * x[group, 0] * LEVELS[actions[:, 0]] + noise * rng.standard_normal(len(group))
-    return Branches(x, actions, scores, group, ("a", "b"), ("t",) * checkpoints, np.zeros(checkpoints))
+    return Branches(x, actions, scores, group, ("a", "b"))
 
 
 @pytest.mark.parametrize("labels", ["pooled", "effects"])

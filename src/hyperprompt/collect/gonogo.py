@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hyperprompt.collect import branches, grid
 from hyperprompt.collect.steer import SPACE, UPDATES, SteeredRun, collector, steer
 from hyperprompt.collect.student import Branches, Student, arrays, train
@@ -94,11 +92,11 @@ def held_out(config: Config, data: Sequence[Mapping[str, Any]], rows: Sequence[M
 
 
 def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
-    """Mean position, on each hyperparameter's own scale, of the values in force in each interval."""
+    """Mean, on each hyperparameter's own scale, of the values in force in each interval."""
     path: list[Theta] = []
     for i in range(len(runs[0].meta.intervals)):
         thetas = [run.meta.intervals[i].theta for run in runs]
-        path.append({h.name: h.at(float(np.mean([h.position(theta[h.name]) for theta in thetas]))) for h in SPACE})
+        path.append({h.name: h.mean([theta[h.name] for theta in thetas]) for h in SPACE})
     return path
 
 

@@ -79,10 +79,6 @@ class Branches:
     """(branches,), in units of the task"""
     group: NDArray[np.int64]
     names: tuple[str, ...]
-    tasks: tuple[str, ...]
-    """(checkpoints,)"""
-    progress: Floats
-    """(checkpoints,)"""
 
 
 def arrays(rows: Sequence[Mapping[str, Any]], units: Mapping[str, float], mean_share: float = 0.5) -> Branches:
@@ -92,22 +88,17 @@ def arrays(rows: Sequence[Mapping[str, Any]], units: Mapping[str, float], mean_s
     """
     names = tuple(key.removeprefix("step/") for key in rows[0] if key.startswith("step/"))
     groups: dict[tuple[str, str, int], int] = {}
-    group, scores, actions, states, tasks_, progress = [], [], [], [], [], []
+    group, scores, actions, states = [], [], [], []
     for row in rows:
         key = (row["task"], row["run"], row["update"])
         if key not in groups:
             groups[key] = len(groups)
-            state = MetaState.from_dict(from_json(row["meta_state"]))
-            states.append(features(state))
-            tasks_.append(row["task"])
-            progress.append(state.progress)
+            states.append(features(MetaState.from_dict(from_json(row["meta_state"]))))
         mean = row["mean"] if math.isfinite(row["mean"]) else row["end"]
         group.append(groups[key])
         scores.append(((1 - mean_share) * row["end"] + mean_share * mean) / units[row["task"]])
         actions.append([row[f"step/{name}"] for name in names])
-    return Branches(
-        np.array(states), np.array(actions), np.array(scores), np.array(group), names, tuple(tasks_), np.array(progress)
-    )
+    return Branches(np.array(states), np.array(actions), np.array(scores), np.array(group), names)
 
 
 def advantages(data: Branches) -> Floats:

@@ -26,6 +26,7 @@ from hyperprompt.errors import InvalidValue
 from hyperprompt.meta.live import LiveRun, Run
 from hyperprompt.meta.observation import Observation, encode, observation_space
 from hyperprompt.meta.reward import Reward, check, potential
+from hyperprompt.pipeline import process
 
 ID = "hyperprompt/MetaMDP-v0"
 
@@ -158,9 +159,7 @@ def make_vec(
 
 def _member(config: RunConfig | Mapping[str, Any], arguments: Mapping[str, Any]) -> MetaEnv:
     if multiprocessing.parent_process() is not None:
-        import torch
-
-        torch.set_num_threads(1)
+        process.prepare()
     return MetaEnv(config, **arguments)
 
 

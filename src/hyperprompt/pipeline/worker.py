@@ -25,7 +25,9 @@ def run(job: dict[str, Any]) -> None:
     config, folder, record = parse(job["config"]), Path(job["folder"]), Path(job["record"])
     if job["population"] is not None:
         from hyperprompt.controllers.population import train_population
+        from hyperprompt.pipeline import process
 
+        process.prepare()  # as `deploy.train` does for one run
         trained = train_population(config, seed=config.seed, **job["population"])
         results.write(record, results.from_population(config, trained))
         return
