@@ -64,21 +64,19 @@ def units(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return result
 
 
-def best_fixed(rows: Sequence[Mapping[str, Any]], without: str = "") -> tuple[float, int]:
-    """(learning_rate, n_epochs) of the best mean AUC over all variants of all tasks but those of base `without`.
+def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
+    """(learning_rate, n_epochs) of the best mean AUC over all the tasks and variants of `rows`.
 
     AUCs are averaged in units of each variant's own best, so that every variant has the same weight.
     """
     total: dict[tuple[float, int], float] = {}
     for row in rows:
-        if row["task"].partition(":")[0] == without:
-            continue
         aucs = grid.table(dict(row), "auc")
         best = max(aucs.values()) - row["random"]
         for cell, value in aucs.items():
             total[cell] = total.get(cell, 0.0) + (value - row["random"]) / best
     if not total:
-        raise InvalidValue(f"no task but {without} has a grid")
+        raise InvalidValue("a best fixed setting needs a grid of at least one task")
     return max(total, key=lambda cell: total[cell])
 
 
@@ -116,7 +114,9 @@ def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None
             if arm == "student" and base not in students:
                 students[base] = held_out(config, data, rows, base)
             mean = done.get((name, "student", config.tag), {}).get("path", [])
-            controller, theta = _arm(arm, name, rows, students.get(base), mean)
+            known = [row for row in rows if _base(row) in config.sources and _base(row) != base]
+            chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
+            controller, theta = _arm(arm, chosen, students.get(base), mean)
             runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
             line = {
                 "task": name,
@@ -132,16 +132,19 @@ def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None
             append_line(out, to_json(line))
 
 
+def _base(row: Mapping[str, Any]) -> str:
+    return str(row["task"]).partition(":")[0]
+
+
 def _arm(
-    arm: str, name: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta]
+    arm: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta]
 ) -> tuple[Controller, Theta]:
-    """The controller of an arm and theta at step 0 where that is not the default."""
+    """The controller of an arm and theta at step 0 where that is not the default; `rows`: grids to choose a setting from."""
     if arm in ("best_fixed", "oracle_fixed"):
-        own = [row for row in rows if row["task"] == name]
-        rate, epochs = best_fixed(rows, name.partition(":")[0]) if arm == "best_fixed" else best_fixed(own)
+        rate, epochs = best_fixed(rows)
         return Static(), {"learning_rate": rate, "n_epochs": float(epochs)}
     if arm == "replay" and not mean:
-        raise InvalidValue(f"replay on {name} needs the student's runs: run that arm before it")
+        raise InvalidValue("replay needs the student's runs on the task: run that arm before it")
     found: dict[str, Controller | None] = {
         "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
     }  # fmt: skip
