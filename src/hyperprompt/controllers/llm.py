@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
+from hyperprompt.llm import adapters
 from hyperprompt.llm.options import check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
-from hyperprompt.llm.weights import DEFAULT, LanguageModel, check, load
+from hyperprompt.llm.weights import DEFAULT, MODELS, LanguageModel, check, load
 from hyperprompt.prompt import demonstrations as shots
 from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
@@ -35,6 +36,7 @@ from hyperprompt.prompt.transcript import Transcriber, Transcript
 if TYPE_CHECKING:
     from hyperprompt.llm.policy import SlotPolicy
 
+Choice = Literal["likeliest", "mean", "sample"]
 _SESSIONS = 8
 """Sessions kept at a time, least recently used first to go: each holds a key-value cache of tens of megabytes a run."""
 
@@ -76,12 +78,13 @@ class LLMController:
 
     Args:
         model: a name of `hyperprompt models`, a hub id, or a local folder. Read by `prepare`, or at the first decision.
-        prompt: what the rows hold; a mapping is read as `PromptConfig.from_dict`. Verbose unless given, and compact where
-            too many hyperparameters are tuned for a verbose row.
-        sample: draw the steps, with the generator of (seed, run, decision), instead of taking the likeliest ones.
+        prompt: what the rows hold; a mapping is read as `PromptConfig.from_dict`. By default what an adapter was trained on;
+            else verbose, and compact where too many hyperparameters are tuned for a verbose row.
+        choice: the "likeliest" step of each hyperparameter, the "mean" of the steps, or "sample", drawn with the generator of
+            (seed, run, decision). By default the mean of an adapter, whose labels are soft, else the likeliest.
         temperature: divides the log-probabilities before they are normalised.
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
-        calibrate: "content-free" or None for the model's own distribution.
+        calibrate: "content-free", or "none" for the model's own distribution. By default only without an adapter.
         demonstrations: None (zero-shot), "shipped", or a file of `prompt.demonstrations.record`.
         dtype: see `llm.weights.load`; "float32" where a resumed run must repeat its distributions closely.
 
@@ -98,22 +101,25 @@ class LLMController:
         *,
         prompt: PromptConfig | Mapping[str, Any] | None = None,
         seed: int = 0,
-        sample: bool = False,
+        choice: Choice | None = None,
         temperature: float = 1.0,
         keep_prior: float = 0.5,
-        calibrate: Literal["content-free"] | None = "content-free",
+        calibrate: Literal["content-free", "none"] | None = None,
         demonstrations: str | Path | None = None,
         dtype: Literal["bfloat16", "float32"] | None = None,
     ) -> None:
-        check_options(model, prompt, seed, sample, temperature, keep_prior, calibrate, demonstrations, dtype)
+        check_options(model, prompt, seed, choice, temperature, keep_prior, calibrate, demonstrations, dtype)
         check(model)
         self.model, self.dtype = model, dtype
+        adapter = None if model in MODELS else adapters.find(model)
         if prompt:
             given = prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt)
             self._prompts: tuple[PromptConfig, ...] = (given,)
         else:
-            self._prompts = (PromptConfig(rendering="verbose"), PromptConfig())
-        self.seed, self.sample, self.temperature, self.calibrate = seed, sample, temperature, calibrate
+            self._prompts = (adapter.prompt,) if adapter else (PromptConfig(rendering="verbose"), PromptConfig())
+        self.seed, self.temperature = seed, temperature
+        self.choice: Choice = choice or ("mean" if adapter else "likeliest")
+        self.calibrate = (calibrate or ("none" if adapter else "content-free")) == "content-free"
         self._prior = keep_log_prior(keep_prior)
         self._shots = shots.load(demonstrations) if demonstrations is not None else ()
         self._loaded: tuple[LanguageModel, Encoder] | None = None
@@ -223,20 +229,21 @@ class LLMController:
         return Tokens((*ids, *last.ids), tuple(len(ids) + slot for slot in last.slots))
 
     def _action(self, transcript: Transcript, logp_SK: NDArray[np.float32], prompt_sha256: str) -> MetaAction:
-        state = transcript.state
+        state, names = transcript.state, transcript.state.space.names
         probabilities_SK = np.exp(logp_SK.astype(np.float64))
         probabilities_SK /= probabilities_SK.sum(-1, keepdims=True)
-        if self.sample:
+        if self.choice == "mean":
+            steps = [float(p @ np.asarray(STEPS)) for p in probabilities_SK]
+        elif self.choice == "sample":
             run = int.from_bytes(hashlib.sha256(state.run.encode()).digest()[:8], "little")
             rng = np.random.default_rng([self.seed, run, state.index])
-            chosen = [int(rng.choice(len(STEPS), p=p)) for p in probabilities_SK]
+            steps = [STEPS[int(rng.choice(len(STEPS), p=p))] for p in probabilities_SK]
         else:
-            chosen = [int(k) for k in probabilities_SK.argmax(-1)]
-        names = state.space.names
+            steps = [STEPS[int(k)] for k in probabilities_SK.argmax(-1)]
         shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
         return MetaAction(
-            delta={name: STEPS[k] for name, k in zip(names, chosen, strict=True)},
+            delta=dict(zip(names, steps, strict=True)),
             probabilities={name: tuple(map(float, p)) for name, p in zip(names, probabilities_SK, strict=True)},
             prompt_sha256=prompt_sha256,
-            note=("sampled" if self.sample else "arg-max") + (", calibrated" if self.calibrate else "") + shot,
+            note=self.choice + (", calibrated" if self.calibrate else "") + shot,
         )

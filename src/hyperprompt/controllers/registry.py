@@ -41,6 +41,14 @@ def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
     return LLMController(**{**options, **named}, seed=seed)
 
 
+def _hyperprompt(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    from hyperprompt.llm.adapters import shipped
+
+    controller = _llm(str(shipped()), seed, options)
+    controller.name = "hyperprompt"
+    return controller
+
+
 def _bandit(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
     _check_options(Bandit, options)
     return Bandit(seed, **options)
@@ -65,10 +73,11 @@ CONTROLLERS: dict[str, Entry] = {
     ),
     "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", _schedule),
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
+    "hyperprompt": Entry("hyperprompt", "the language model fine-tuned for this, as shipped: the default", _hyperprompt),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
 }
 _TAKES_ARGUMENT = ("anneal", "schedule", "llm")
-_TAKES_OPTIONS = ("bandit", "llm")
+_TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
 
 
 def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Controller:

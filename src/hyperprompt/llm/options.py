@@ -11,7 +11,7 @@ from hyperprompt.prompt.config import PromptConfig
 
 
 def check_options(
-    model: object, prompt: object, seed: object, sample: object, temperature: object, keep_prior: object, calibrate: object,
+    model: object, prompt: object, seed: object, choice: object, temperature: object, keep_prior: object, calibrate: object,
     demonstrations: object, dtype: object,
 ) -> None:  # fmt: skip
     """Raises InvalidValue, naming the option, for a value of the wrong type or out of range."""
@@ -20,10 +20,10 @@ def check_options(
         "model": (isinstance(model, str), "a name or a folder", model),
         "prompt": (prompt is None or isinstance(prompt, PromptConfig | Mapping), "a mapping of settings", prompt),
         "seed": (not isinstance(seed, bool) and isinstance(seed, Integral) and int(seed) >= 0, "a whole number from 0", seed),
-        "sample": (isinstance(sample, bool), "true or false", sample),
+        "choice": (choice in (None, "likeliest", "mean", "sample"), "'likeliest', 'mean' or 'sample'", choice),
         "temperature": (_within(temperature, float("inf")), "a positive, finite number", temperature),
         "keep_prior": (_within(keep_prior, 1.0), "a number between 0 and 1", keep_prior),
-        "calibrate": (calibrate in (None, "content-free"), "'content-free' or None", calibrate),
+        "calibrate": (calibrate in (None, "none", "content-free"), "'content-free' or 'none'", calibrate),
         "demonstrations": (
             demonstrations is None or isinstance(demonstrations, str | Path),
             "'shipped' or a file",

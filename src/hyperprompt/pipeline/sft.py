@@ -1,0 +1,153 @@
+"""The stage `sft`: datasets in, an adapter (or a control) out, with its curves, offline scores and model card."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from hyperprompt.collect import dataset
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.durable import atomic_write, from_json, read_lines, to_json
+from hyperprompt.errors import InvalidValue
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.records import versions
+from hyperprompt.sft import card, labels, offline
+from hyperprompt.sft.config import SFTConfig
+from hyperprompt.sft.controls import NumericModel
+from hyperprompt.sft.examples import Augmentation, Example
+from hyperprompt.sft.train import Model, divergence, fit
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -> dict[str, Any]:
+    """Train, and write `folder`: config.yaml, log.jsonl, checkpoints/, model/ (adapter and record), result.json, card.md.
+
+    A folder that holds an unfinished training of the same configuration goes on; a finished one is returned as it is.
+
+    Raises:
+        InvalidValue: a folder of another configuration; no examples.
+        DatasetError: a damaged dataset.
+    """
+    _claim(config, folder)
+    if (folder / "result.json").exists():
+        return dict(from_json((folder / "result.json").read_text()))
+    begun = time.perf_counter()
+    source = [c for path in config.data for c in dataset.read(Path(path))]
+    validation = [c for path in config.validation for c in dataset.read(Path(path))]
+    examples, held_out = _examples(config, source, validation)
+    model = build(config, [*examples, *held_out])
+    progress = fit(model, examples, held_out, config, folder, listen)
+    _save(model, config, folder)
+    log, _ = read_lines(folder / "log.jsonl", from_json)
+    result = {
+        "arch": config.arch,
+        "source_runs": len(examples),
+        "validation_runs": len(held_out),
+        "decisions": sum(len(e.labels) for e in examples),
+        "steps": progress.step,
+        "validation_kl": divergence(model, held_out),
+        "before": log[0]["validation"],
+        "seconds": time.perf_counter() - begun,
+        "calibration": _reliability(model, held_out),
+        "offline": _offline(model, config, source, validation),
+        "versions": versions(),
+    }
+    card.write(folder, config.model_dump(mode="json"), result, log)
+    atomic_write(folder / "result.json", to_json(result, indent=1) + "\n")
+    return result
+
+
+def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
+    """The model of a configuration before training."""
+    if config.arch in ("gru", "mlp"):
+        return NumericModel(config.arch, examples, config.seed)  # type: ignore[arg-type]
+    from hyperprompt.llm import weights
+    from hyperprompt.sft.model import SlotModel, scrambled
+
+    language_model = weights.load(config.model, dtype=None if config.rank else "float32")
+    if config.arch == "llm-random":
+        language_model = scrambled(language_model, config.seed)
+    prompt = PromptConfig.from_dict(config.prompt)
+    augmentation = Augmentation() if config.augment else None
+    return SlotModel(language_model, prompt, config.rank, config.layers, config.seed, augmentation)
+
+
+def _examples(
+    config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint]
+) -> tuple[list[Example], list[Example]]:
+    """Source and validation runs with labels; the teachers of `pooled` labels have seen the branches of the sources only."""
+    if config.labels == "effects":
+        known = labels.effect_examples(source, config.tau, config.mean_share)
+        unseen = labels.effect_examples(validation, config.tau, config.mean_share)
+    else:
+        teachers = labels.teachers(source, config.tau, config.mean_share)
+        known, unseen = labels.pooled_examples(source, teachers), labels.pooled_examples(validation, teachers)
+    if config.validation:
+        return known, unseen
+    chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
+    kept = [e for e, out in zip(known, chosen, strict=True) if not out]
+    return kept, [e for e, out in zip(known, chosen, strict=True) if out]
+
+
+def _reliability(model: Model, examples: Sequence[Example]) -> list[dict[str, float]]:
+    import torch
+
+    with torch.no_grad():
+        scored = [model.score(example) for example in examples]
+    return offline.calibration([logp.exp().numpy() for logp, _ in scored], [target.numpy() for _, target in scored])
+
+
+def _offline(
+    model: Model, config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint]
+) -> dict[str, Any]:
+    """Expected advantages on branches of the validation tasks, empty without any."""
+    branched = [c for c in validation if len(c.seeds) > 2]
+    found: dict[str, Any] = {}
+    for key in sorted({labels.kind(c.state) for c in branched}):
+        checkpoints = [c for c in branched if labels.kind(c.state) == key]
+        policy = [policy_of(model, c) for c in checkpoints]
+        arms = {config.arch: policy, "blind": offline.blind(policy)}
+        teachers = labels.teachers(source, config.tau, config.mean_share)
+        if key in teachers:
+            arms["teacher"] = [np.array([*labels.pooled(teachers, c.state).values()]) for c in checkpoints]
+        gains = {name: offline.gains(p, checkpoints, config.mean_share) for name, p in arms.items()}
+        found[key[0]] = offline.compare({**gains, "keep": np.zeros(len(checkpoints))}, config.arch)
+        found[key[0]]["checkpoints"] = len(checkpoints)
+    return found
+
+
+def policy_of(model: Model, checkpoint: Checkpoint) -> offline.Floats:
+    """pi(. | s) at a checkpoint, (names, 7), hyperparameters in the order of the space."""
+    import torch
+
+    state = checkpoint.state
+    uniform = np.full(7, 1 / 7)
+    example = Example(state, {state.index: dict.fromkeys(state.space.names, uniform)})
+    with torch.no_grad():
+        logp, _ = model.score(example)
+    return np.asarray(logp.exp().double().cpu().numpy())
+
+
+def _claim(config: SFTConfig, folder: Path) -> None:
+    path = folder / "config.yaml"
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    if path.exists() and path.read_text() != text:
+        raise InvalidValue(f"{folder} holds a training of another configuration: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, text)
+
+
+def _save(model: Model, config: SFTConfig, folder: Path) -> None:
+    from hyperprompt.llm import adapters
+    from hyperprompt.sft.model import SlotModel
+
+    model.save(folder / "model")
+    if isinstance(model, SlotModel) and model.adapted is not None:
+        base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
+        adapters.record(folder / "model", base.name, base.sha, model.prompt, made)

@@ -1,0 +1,74 @@
+"""What a training leaves for people: a model card, the loss curve and the reliability diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperprompt.durable import atomic_write
+from hyperprompt.errors import MissingDependency
+
+
+def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> None:
+    """card.md, and curves.svg where matplotlib is installed."""
+    lines = [
+        f"# A hyperparameter controller: {result['arch']}",
+        "",
+        "Made by `hyperprompt sft`: cross-entropy on the steps of every decision of a run, soft labels from branches.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {value} |" for key, value in config.items()),
+        "",
+        f"{result['source_runs']} source runs with {result['decisions']} labelled decisions, {result['validation_runs']} "
+        f"validation runs; {result['steps']} steps in {result['seconds'] / 60:.0f} min. KL(label || policy) a slot on "
+        f"validation runs: {result['before']:.3f} nats before, {result['validation_kl']:.3f} after.",
+        *_offline(result["offline"]),
+        "",
+        "Labels hold for runs like the sources: their algorithms, hyperparameters and budgets. Nothing is promised elsewhere.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in result["versions"].items()) + ".",
+    ]
+    atomic_write(folder / "card.md", "\n".join(lines) + "\n")
+    try:
+        _plot(folder / "curves.svg", result["calibration"], log)
+    except MissingDependency:
+        return
+
+
+def _offline(offline: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for algorithm, arms in offline.items():
+        lines += ["", f"## Offline on validation tasks, {algorithm}: expected advantage a decision, in task units", ""]
+        lines += [
+            f"{arms['checkpoints']} checkpoints; 95 % bootstrap over them.",
+            "",
+            "| arm | gain over keep | the model less it |",
+        ]
+        lines += ["|---|---|---|"]
+        for name, row in arms.items():
+            if name != "checkpoints":
+                lines.append(f"| {name} | {_interval(row['gain'])} | {_interval(row['less'])} |")
+    return lines
+
+
+def _interval(x: Mapping[str, float] | None) -> str:
+    return f"{x['mean']:+.4f} [{x['low']:+.4f}, {x['high']:+.4f}]" if x else ""
+
+
+def _plot(path: Path, calibration: Sequence[Mapping[str, float]], log: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependency("the curves of a training", "report") from error
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for key in ("source", "validation"):
+        points = [(line["epoch"], line[key]) for line in log if key in line]
+        left.plot(*zip(*points, strict=True), marker="o", label=key)
+    left.set(xlabel="epoch", ylabel="KL(label || policy), nats a slot", yscale="log")
+    left.legend()
+    right.plot([0, 1], [0, 1], color="0.7")
+    right.plot([b["predicted"] for b in calibration], [b["label"] for b in calibration], marker="o")
+    right.set(xlabel="probability given to a step", ylabel="its label's", title="reliability on validation runs")
+    figure.savefig(path)

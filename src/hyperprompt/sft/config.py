@@ -1,0 +1,72 @@
+"""The configuration of `hyperprompt sft`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hyperprompt.errors import UnknownName
+from hyperprompt.llm.weights import DEFAULT
+
+Architecture = Literal["llm", "llm-random", "gru", "mlp"]
+
+
+class SFTConfig(BaseModel):
+    """Everything that decides a supervised meta-training.
+
+    `llm` fine-tunes a pre-trained model; the controls are the same architecture from random weights, a GRU over the run's
+    intervals and an MLP on the last one, all on the same labels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: tuple[str, ...] = Field(min_length=1)
+    """Folders of datasets of the source tasks."""
+    validation: tuple[str, ...] = ()
+    """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
+    arch: Architecture = "llm"
+    model: str = DEFAULT
+    prompt: dict[str, Any] = {"transitions": 0}
+    labels: Literal["pooled", "effects"] = "pooled"
+    """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;
+    `effects`: main effects of each checkpoint by itself, for its own decision."""
+    tau: float = Field(default=0.05, gt=0)
+    """p(step) ~ exp(effect / tau), effects in task units."""
+    mean_share: float = Field(default=0.5, ge=0, le=1)
+    """w of the score (1 - w) end + w mean of a branch."""
+    rank: int = Field(default=16, ge=0)
+    """Of the low-rank adapters; 0 trains every weight, in float32."""
+    layers: int | None = Field(default=None, ge=1)
+    """Topmost layers that are trained; all by default."""
+    learning_rate: float = Field(default=5e-4, gt=0)
+    batch: int = Field(default=8, ge=1)
+    """Transcripts a gradient step."""
+    epochs: int = Field(default=6, ge=1)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises; then it falls along a cosine, unless `constant`."""
+    constant: bool = False
+    patience: int = Field(default=3, ge=1)
+    """Evaluations without a better one after which training stops."""
+    evaluations: int = Field(default=2, ge=1)
+    """Evaluations an epoch; each one is also a checkpoint."""
+    augment: bool = True
+    held_out: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the source runs set aside where no validation data is given."""
+    seed: int = Field(default=0, ge=0)
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "short": {},
+    "paper": {"learning_rate": 5e-5, "batch": 8, "epochs": 50, "rank": 0, "constant": True, "warmup": 0.0, "patience": 100},
+    "tiny": {"epochs": 1, "rank": 4, "layers": 2, "batch": 2, "evaluations": 1},
+}
+"""`paper` is the recipe of the seed paper (AdamW 5e-5, batches of 8, 50 epochs); `tiny` is for tests."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Raises UnknownName, with the valid ones."""
+    if name not in PRESETS:
+        raise UnknownName("preset", name, PRESETS)
+    return dict(PRESETS[name])

@@ -1,0 +1,129 @@
+"""From meta-states with soft labels to token sequences: one transcript a run, every labelled decision of it scored at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.core import MetaState
+from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.tokens import Encoder
+from hyperprompt.prompt import template
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.prompt.layout import settle
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One run as far as it is known, and the labels of its decisions.
+
+    `labels`: decision index -> name -> p over STEPS, (7,). Hyperparameters without a label are not scored.
+    """
+
+    state: MetaState
+    labels: Mapping[int, Mapping[str, Floats]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A transcript as tokens. N slots are scored: `before` (N,) holds the position of the token in front of each, `target`
+    (N, 7) its label."""
+
+    ids: NDArray[np.int64]
+    before: NDArray[np.int64]
+    target: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Against memorising tasks and their layouts: odds of each change, drawn anew every time a transcript is read."""
+
+    order: float = 1.0
+    """Hyperparameters in a random order."""
+    subset: float = 0.25
+    """Some of them missing: they changed, and nobody says so."""
+    signals: float = 0.25
+    """Some of the signals missing."""
+    task: float = 0.25
+    """The task line missing."""
+    history: float = 0.1
+    """The steps last taken missing."""
+
+    def __call__(self, state: MetaState, config: PromptConfig, rng: np.random.Generator) -> tuple[MetaState, PromptConfig]:
+        names = list(state.space.names)
+        if rng.random() < self.order:
+            names = [names[i] for i in rng.permutation(len(names))]
+        if rng.random() < self.subset and len(names) > 1:
+            names = names[: int(rng.integers(1, len(names)))] if self.order else names
+        signals = config.signals or ()
+        if rng.random() < self.signals:
+            signals = tuple(name for name in signals if rng.random() < 0.5)
+        config = replace(
+            config,
+            signals=signals,
+            task=config.task and rng.random() >= self.task,
+            history=config.history and rng.random() >= self.history,
+        )
+        return replace(state, space=state.space.subset(names)), config
+
+
+def prefix(state: MetaState, index: int) -> MetaState:
+    """The meta-state as it was at an earlier decision.
+
+    Raises:
+        InvalidValue: an index after the state's own.
+    """
+    if not 0 <= index <= state.index:
+        raise InvalidValue(f"decision {index} is not among the {state.index + 1} of run {state.run!r}")
+    if index == state.index:
+        return state
+    last = state.intervals[index - 1] if index else None
+    theta = last.theta if last else state.space.defaults
+    return replace(state, step=last.step if last else 0, theta=theta, intervals=state.intervals[:index])
+
+
+def longest(states: Iterable[MetaState]) -> list[MetaState]:
+    """One state a run, the one that knows most; in order of first appearance."""
+    found: dict[str, MetaState] = {}
+    for state in states:
+        if state.run not in found or state.index > found[state.run].index:
+            found[state.run] = state
+    return list(found.values())
+
+
+def sequence(
+    example: Example,
+    config: PromptConfig,
+    encoder: Encoder,
+    prefix_ids: Sequence[int] = (),
+    rng: np.random.Generator | None = None,
+    augmentation: Augmentation | None = None,
+) -> Piece:
+    """The transcript of a run with a decision in every row; `augmentation` draws its changes from `rng`.
+
+    Raises:
+        InvalidValue: no labelled decision.
+    """
+    config = settle(example.state.task.algorithm, example.state.space.names, config)
+    state = example.state
+    if rng is not None and augmentation is not None:
+        state, config = augmentation(state, config, rng)
+    ids = [*prefix_ids, *encoder.encode(template.head(state, config)).ids]
+    before: list[int] = []
+    target: list[Floats] = []
+    for index, row in enumerate(template.rows(state, config)):
+        tokens = encoder.encode(row.atoms, row.slots)
+        labels = example.labels.get(index, {})
+        for name, slot in zip(state.space.names, tokens.slots, strict=True):
+            if name in labels:
+                before.append(len(ids) + slot - 1)
+                target.append(labels[name])
+        ids.extend(tokens.ids)
+    if not before:
+        raise InvalidValue(f"run {state.run!r} has no labelled decision of {', '.join(state.space.names)}")
+    return Piece(np.array(ids), np.array(before), np.array(target, np.float32))

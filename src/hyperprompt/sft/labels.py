@@ -1,0 +1,70 @@
+"""Soft labels from branches: which step pays, as a distribution over STEPS for every hyperparameter.
+
+    p(k | s, j) ~ exp(e_jk(s) / tau),    e_jk: the effect of step k of hyperparameter j in task units
+
+A single checkpoint tells little (24 branches; the seed noise of a return is as large as an effect), so `pooled` effects come
+from small networks fitted to the branches of all checkpoints at once; they can be asked about any meta-state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.student import Student, arrays, features, softmax, train
+from hyperprompt.core import MetaState
+from hyperprompt.errors import InvalidValue
+from hyperprompt.sft.examples import Example, longest, prefix
+
+Floats = NDArray[np.float64]
+Label = Callable[[MetaState], Mapping[str, Floats]]
+Kind = tuple[str, tuple[str, ...]]
+"""Algorithm and hyperparameters: what one set of networks knows."""
+
+
+def kind(state: MetaState) -> Kind:
+    return state.task.algorithm, state.space.names
+
+
+def teachers(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[Kind, Student]:
+    """One ensemble for every algorithm and set of hyperparameters that has branches."""
+    groups: dict[Kind, list[Checkpoint]] = defaultdict(list)
+    for c in checkpoints:
+        if len(c.seeds):
+            groups[kind(c.state)].append(c)
+    return {key: train(arrays(group, mean_share), tau=tau) for key, group in groups.items()}
+
+
+def pooled(students: Mapping[Kind, Student], state: MetaState) -> dict[str, Floats]:
+    """The label of one meta-state, name -> (7,).
+
+    Raises:
+        InvalidValue: no teacher has seen branches of its algorithm and hyperparameters.
+    """
+    student = students.get(kind(state))
+    if student is None:
+        raise InvalidValue(f"no branches of {state.task.algorithm} with {', '.join(state.space.names)} to label {state.run!r}")
+    p = softmax(student.effects(features(state)[None]) / student.tau)[0]
+    return dict(zip(student.names, p, strict=True))
+
+
+def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student]) -> list[Example]:
+    """Every run once, each of its decisions labelled."""
+    return [
+        Example(state, {i: pooled(students, prefix(state, i)) for i in range(state.index + 1)})
+        for state in longest(c.state for c in checkpoints)
+    ]
+
+
+def effect_examples(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> list[Example]:
+    """Every run with branches once, labelled at the decisions that were branched."""
+    labels: dict[str, dict[int, dict[str, Floats]]] = defaultdict(dict)
+    known = [c for c in checkpoints if len(c.seeds)]
+    for c in known:
+        p = softmax(c.effects(mean_share)[0] / tau)
+        labels[c.run][c.state.index] = dict(zip(c.state.space.names, p, strict=True))
+    return [Example(state, labels[state.run]) for state in longest(c.state for c in known)]

@@ -1,0 +1,58 @@
+"""What a policy would have been worth on branches it has not seen: the offline score on validation tasks.
+
+A(pi) = mean over checkpoints of sum_j sum_k pi(k | s, j) e_jk,    e: main effects of that checkpoint, keep = 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.collect.dataset import Checkpoint
+
+Floats = NDArray[np.float64]
+RESAMPLES = 2000
+
+
+def gains(policy: Sequence[Floats], checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Floats:
+    """Expected advantage over keep of `policy`, one (names, 7) a checkpoint; shape (checkpoints,), in task units."""
+    return np.array([float((p * c.effects(mean_share)[0]).sum()) for p, c in zip(policy, checkpoints, strict=True)])
+
+
+def blind(policy: Sequence[Floats]) -> list[Floats]:
+    """The same mean distribution at every checkpoint: what the policy is worth without reading the state."""
+    mean = np.mean(policy, axis=0)
+    return [mean] * len(policy)
+
+
+def compare(arms: Mapping[str, Floats], reference: str, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Mean gain of each arm, and of `reference` less each other arm, with 95 % intervals from a bootstrap over checkpoints.
+
+    The checkpoints drawn are the same for all arms, so that differences are paired.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(arms[reference])
+    draws = rng.integers(count, size=(RESAMPLES, count))
+
+    def interval(values: Floats) -> dict[str, float]:
+        low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+        return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+
+    return {
+        name: {"gain": interval(values), "less": interval(arms[reference] - values) if name != reference else None}
+        for name, values in arms.items()
+    }
+
+
+def calibration(policy: Sequence[Floats], labels: Sequence[Floats], bins: int = 10) -> list[dict[str, float]]:
+    """Reliability: probabilities given to steps, in bins, against the labels' mean probability of those steps."""
+    p, q = np.concatenate([x.ravel() for x in policy]), np.concatenate([x.ravel() for x in labels])
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    return [
+        {"predicted": float(p[which == b].mean()), "label": float(q[which == b].mean()), "count": int((which == b).sum())}
+        for b in range(bins)
+        if (which == b).any()
+    ]

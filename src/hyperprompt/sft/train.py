@@ -1,0 +1,158 @@
+"""Supervised meta-training: cross-entropy of the slots against soft labels, early stopping, checkpoints, and resume.
+
+L = - mean over slots of sum_k p(k) log pi_phi(k | transcript, slot)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperprompt import checkpoints
+from hyperprompt.durable import append_line, cut, from_json, read_lines, to_json
+from hyperprompt.errors import InvalidValue
+from hyperprompt.sft.config import SFTConfig
+from hyperprompt.sft.examples import Example
+
+GRADIENT_NORM = 1.0
+
+
+class Model(Protocol):
+    """What is trained: the language model, or a control."""
+
+    def trained(self) -> list[torch.nn.Parameter]: ...
+    def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
+    def save(self, folder: Path) -> None: ...
+
+
+@dataclass
+class Progress:
+    """Where a training stands."""
+
+    step: int = 0
+    best: float = math.inf
+    """Lowest validation loss, less the labels' entropy: KL(label || policy) a slot, in nats."""
+    since: int = 0
+    """Evaluations since then."""
+
+
+def divergence(model: Model, examples: Sequence[Example]) -> float:
+    """Mean KL(label || policy) over all labelled slots, in nats."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for example in examples:
+            logp, target = model.score(example)
+            total += float((torch.xlogy(target, target) - target * logp).sum())
+            count += len(target)
+    return total / count
+
+
+def learning_rate(config: SFTConfig, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine to 0 (or constant)."""
+    rise = max(1, round(config.warmup * steps))
+    if step < rise and config.warmup:
+        return config.learning_rate * (step + 1) / rise
+    share = 1.0 if config.constant else 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    return config.learning_rate * share
+
+
+def fit(
+    model: Model,
+    source: Sequence[Example],
+    validation: Sequence[Example],
+    config: SFTConfig,
+    folder: Path,
+    listen: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> Progress:
+    """Train until the epochs are over or the validation loss has stopped falling; the best weights end in `model`.
+
+    Every evaluation is a line of `folder`/log.jsonl and a checkpoint under `folder`/checkpoints, from which the next call
+    goes on. Everything random is drawn from (seed, epoch) or (seed, step), so that a resumed training is the undisturbed one.
+
+    Raises:
+        InvalidValue: no examples on one side.
+    """
+    if not source or not validation:
+        raise InvalidValue(f"nothing to train on: {len(source)} source runs, {len(validation)} validation runs")
+    optimiser = torch.optim.AdamW(model.trained(), lr=config.learning_rate, weight_decay=0.01)
+    batches = math.ceil(len(source) / config.batch)
+    steps = config.epochs * batches
+    due = {round(batches * (i + 1) / config.evaluations) for i in range(config.evaluations)}
+    progress, best = _resume(folder, model, optimiser)
+    log = folder / "log.jsonl"
+    _forget(log, progress.step)
+    losses: list[float] = []
+    if progress.step == 0 and not log.exists():
+        _record(log, {"step": 0, "epoch": 0.0, "validation": divergence(model, validation)}, listen)
+    while progress.step < steps and progress.since < config.patience:
+        epoch, number = divmod(progress.step, batches)
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(source))
+        rng = np.random.default_rng([config.seed, progress.step, 1])
+        rate = learning_rate(config, progress.step, steps)
+        chosen = [source[i] for i in order[number * config.batch : (number + 1) * config.batch]]
+        losses.append(_step(model, optimiser, chosen, rate, rng))
+        progress.step += 1
+        if number + 1 in due:
+            found = divergence(model, validation)
+            progress.since += 1
+            if found < progress.best:
+                progress.best, progress.since, best = found, 0, model.state()
+            line = {"step": progress.step, "epoch": progress.step / batches, "learning_rate": rate, "validation": found}
+            _record(log, {**line, "source": float(np.mean(losses))}, listen)
+            losses.clear()
+            tree = {"weights": model.state(), "best": best, "optimiser": optimiser.state_dict()}
+            checkpoints.save(folder / "checkpoints", progress.step, tree, vars(progress))
+    model.load(best)
+    return progress
+
+
+def _step(
+    model: Model, optimiser: torch.optim.Optimizer, batch: Sequence[Example], rate: float, rng: np.random.Generator
+) -> float:
+    """One gradient step; returns the mean KL(label || policy) of the batch. Runs weigh alike, however long they are."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    total = 0.0
+    for example in batch:
+        logp, target = model.score(example, rng)
+        loss = (torch.xlogy(target, target) - target * logp).sum(-1).mean()
+        torch.autograd.backward(loss / len(batch))
+        total += float(loss.detach())
+    torch.nn.utils.clip_grad_norm_(model.trained(), GRADIENT_NORM)
+    optimiser.step()
+    optimiser.zero_grad()
+    return total / len(batch)
+
+
+def _resume(folder: Path, model: Model, optimiser: torch.optim.Optimizer) -> tuple[Progress, dict[str, Tensor]]:
+    found = checkpoints.latest(folder / "checkpoints")
+    if found is None:
+        return Progress(), model.state()
+    tree = found.load_agent()
+    model.load(tree["weights"])
+    optimiser.load_state_dict(tree["optimiser"])
+    return Progress(**found.state), tree["best"]
+
+
+def _forget(log: Path, step: int) -> None:
+    """Drop lines after the checkpoint, and a torn last one."""
+    if not log.exists():
+        return
+    lines, whole = read_lines(log, from_json)
+    cut(log, whole)
+    if any(line["step"] > step for line in lines):
+        log.write_text("".join(to_json(line) + "\n" for line in lines if line["step"] <= step))
+
+
+def _record(log: Path, line: dict[str, Any], listen: Callable[[dict[str, Any]], None]) -> None:
+    append_line(log, to_json(line))
+    listen(line)
