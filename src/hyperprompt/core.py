@@ -93,7 +93,7 @@ class MetaState:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MetaState:
-        """Inverse of `to_dict`, also after a passage through JSON."""
+        """Inverse of `to_dict`, also after a passage through JSON, which turns what is not available (NaN) into null."""
         return cls(
             run=data["run"],
             task=Task(**data["task"]),
@@ -106,14 +106,22 @@ class MetaState:
 
 def _interval(data: Mapping[str, Any]) -> Interval:
     signals = data["signals"]
-    transitions = tuple(Transition(tuple(t["observation"]), tuple(t["action"]), t["reward"]) for t in signals["transitions"])
+    transitions = tuple(
+        Transition(tuple(map(_number, t["observation"])), tuple(map(_number, t["action"])), _number(t["reward"]))
+        for t in signals["transitions"]
+    )
+    values = {name: value for name, value in signals["values"].items() if value is not None}
     return Interval(
         index=data["index"],
         step=data["step"],
         theta=data["theta"],
         delta=data["delta"],
-        signals=Signals(signals["values"], signals["episodes"], transitions),
+        signals=Signals(values, signals["episodes"], transitions),
     )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 @dataclass(frozen=True)

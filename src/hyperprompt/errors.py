@@ -40,5 +40,9 @@ class RunFolderError(HyperPromptError, OSError):
     """A run folder cannot be written, is not a run folder, or is damaged; the message names the file."""
 
 
+class DatasetError(HyperPromptError, ValueError):
+    """A dataset of decisions is damaged, incomplete or of another version; the message names the file."""
+
+
 class ModelUnavailable(HyperPromptError, OSError):
     """The weights of a language model can be found neither locally nor at the hub."""

@@ -16,7 +16,7 @@ from hyperprompt.durable import from_json
 LEADING_COLUMNS = ("step", "wall_seconds", "return_mean", "episodes")
 PACKAGES = (
     *("hyperprompt", "torch", "stable_baselines3", "sbx-rl", "jax", "transformers", "peft", "numpy", "gymnasium"),
-    *("envpool", "box2d", "ale-py", "nle"),
+    *("envpool", "box2d", "ale-py", "nle", "gymnax", "pyarrow", "optuna"),
 )
 
 

@@ -1,0 +1,40 @@
+"""Main effects: what every step of every hyperparameter was worth at one checkpoint, from a few joint steps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperprompt.core import STEPS
+from hyperprompt.errors import InvalidValue
+
+Floats = NDArray[np.float64]
+
+
+def main_effects(steps: Floats, scores: Floats, ridge: float = 0.05) -> tuple[Floats, Floats]:
+    """Main effects of every hyperparameter's steps on the score, and their standard errors; each (hyperparameters, 7).
+
+    Fits score = a + sum_j (b_j d_j + c_j d_j^2) by ridge regression; the effect of a step is its part of the sum less that
+    of keep. `steps`: (branches, hyperparameters) in units of the scale; `scores`: (branches,), in any unit.
+
+    Raises:
+        InvalidValue: arrays that do not fit together, or fewer than three branches.
+    """
+    if steps.ndim != 2 or scores.shape != steps.shape[:1] or len(scores) < 3:
+        raise InvalidValue(f"steps {steps.shape} and scores {scores.shape}: need (branches, names), (branches,), 3 or more")
+    n, names = steps.shape
+    design = np.concatenate([np.ones((n, 1)), steps, steps**2], axis=1)
+    penalty = n * ridge * np.diag([0.0] + [1.0] * (2 * names))
+    inverse = np.linalg.inv(design.T @ design + penalty)
+    beta = inverse @ design.T @ scores
+    residual = scores - design @ beta
+    freedom = max(1.0, n - float(np.trace(design @ inverse @ design.T)))
+    covariance = (residual @ residual / freedom) * inverse @ design.T @ design @ inverse
+    levels = np.asarray(STEPS)
+    basis = np.stack([levels, levels**2], axis=1)
+    effects, errors = np.empty((names, len(levels))), np.empty((names, len(levels)))
+    for j in range(names):
+        at = [1 + j, 1 + names + j]
+        effects[j] = basis @ beta[at]
+        errors[j] = np.sqrt(np.einsum("ka,ab,kb->k", basis, covariance[np.ix_(at, at)], basis))
+    return effects, errors
