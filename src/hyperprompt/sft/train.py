@@ -83,6 +83,7 @@ def fit(
     """
     if not source or not validation:
         raise InvalidValue(f"nothing to train on: {len(source)} source runs, {len(validation)} validation runs")
+    folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(model.trained(), lr=config.learning_rate, weight_decay=0.01)
     batches = math.ceil(len(source) / config.batch)
     steps = config.epochs * batches

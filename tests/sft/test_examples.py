@@ -1,0 +1,78 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from sft_runs import make_example, make_state
+
+from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.tokens import Encoder
+from hyperprompt.llm.weights import load
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.sft.examples import Augmentation, longest, prefix, sequence
+
+PROMPT = PromptConfig(transitions=0)
+
+
+@pytest.fixture
+def example():
+    return make_example(0)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder(load().tokenizer)
+
+
+def test_an_earlier_decision_had_the_theta_of_the_interval_before_it():
+    state = make_state(3)
+    assert prefix(state, state.index) is state
+    for i in range(1, state.index):
+        before = prefix(state, i)
+        assert (before.index, before.step, before.theta) == (i, 100 * i, state.intervals[i - 1].theta)
+        assert before.space.shift(before.theta, state.intervals[i].delta) == pytest.approx(state.intervals[i].theta)
+    assert prefix(state, 0).theta == state.space.defaults
+    with pytest.raises(InvalidValue, match="decision 6"):
+        prefix(state, 6)
+
+
+def test_a_run_is_known_by_its_longest_state():
+    state, other = make_state(1), make_state(2)
+    found = longest([prefix(state, 2), other, state, prefix(state, 4)])
+    assert [s.index for s in found] == [5, 5]
+    assert found[0] is state
+
+
+def test_every_labelled_slot_is_scored_where_it_stands(example, encoder):
+    piece = sequence(example, PROMPT, encoder)
+    assert piece.before.shape == (24,)
+    assert piece.target.shape == (24, 7)
+    placeholder = encoder.digits[3]
+    assert (piece.ids[piece.before + 1] == placeholder).all()
+    some = dataclasses.replace(example, labels={2: {"ent_coef": example.labels[2]["ent_coef"]}})
+    only = sequence(some, PROMPT, encoder)
+    position = example.state.space.names.index("ent_coef")
+    assert only.before.tolist() == [piece.before[2 * 4 + position]]
+    with pytest.raises(InvalidValue, match="no labelled decision"):
+        sequence(dataclasses.replace(example, labels={}), PROMPT, encoder)
+
+
+def test_labels_follow_their_hyperparameters_through_a_new_order(example, encoder):
+    marked = {n: np.eye(7)[j] for j, n in enumerate(example.state.space.names)}
+    run = dataclasses.replace(example, labels={1: marked})
+    shuffled = Augmentation(order=1.0, subset=0.0, signals=0.0, task=0.0, history=0.0)
+    orders = set()
+    for seed in range(8):
+        state, _ = shuffled(run.state, PROMPT, np.random.default_rng(seed))
+        piece = sequence(run, PROMPT, encoder, rng=np.random.default_rng(seed), augmentation=shuffled)
+        expected = [example.state.space.names.index(n) for n in state.space.names]
+        assert piece.target.argmax(-1).tolist() == expected
+        orders.add(tuple(expected))
+    assert len(orders) > 3
+
+
+def test_a_subset_leaves_hyperparameters_out_and_equal_seeds_agree(example, encoder):
+    often = Augmentation(subset=1.0, signals=1.0, task=0.5, history=0.5)
+    pieces = [sequence(example, PROMPT, encoder, rng=np.random.default_rng(s), augmentation=often) for s in (1, 1, 2, 3, 4)]
+    assert pieces[0].ids.tolist() == pieces[1].ids.tolist()
+    assert all(len(p.before) < 24 and len(p.before) % 6 == 0 for p in pieces)
+    assert len({len(p.ids) for p in pieces}) > 1

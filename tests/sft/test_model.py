@@ -1,0 +1,108 @@
+"""On the real default model."""
+
+import numpy as np
+import pytest
+import torch
+from sft_runs import make_example
+
+from hyperprompt.controllers.llm import LLMController
+from hyperprompt.errors import ModelUnavailable
+from hyperprompt.llm import adapters, weights
+from hyperprompt.llm.policy import SlotPolicy
+from hyperprompt.prompt import template
+from hyperprompt.prompt.config import PromptConfig
+from hyperprompt.prompt.layout import settle
+from hyperprompt.sft.examples import prefix
+from hyperprompt.sft.model import SlotModel, scrambled
+
+PROMPT = PromptConfig(transitions=0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A few steps on one run, and the folder of the adapter."""
+    model = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3)
+    example = make_example(0)
+    optimiser = torch.optim.AdamW(model.trained(), lr=5e-3)
+    losses = []
+    for _ in range(8):
+        logp, target = model.score(example)
+        loss = (torch.xlogy(target, target) - target * logp).sum(-1).mean()
+        losses.append(float(loss.detach()))
+        torch.autograd.backward(loss)
+        optimiser.step()
+        optimiser.zero_grad()
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save(folder)
+    base = model.language_model
+    adapters.record(folder, base.name, base.sha, PROMPT, {"note": "test"})
+    return model, example, losses, folder
+
+
+def test_training_scores_what_the_policy_answers():
+    """One pass over the whole transcript, against a session that grows row by row."""
+    example, base = make_example(1), weights.load(dtype="float32")
+    model = SlotModel(base, PROMPT, rank=4)
+    with torch.no_grad():
+        whole = model.score(example)[0].numpy().reshape(6, 4, 7)
+    config = settle("ppo", example.state.space.names, PROMPT)
+    session = SlotPolicy(base, model.encoder, [model.encoder.encode(template.head(example.state, config)).ids])
+    for i, row in enumerate(template.rows(example.state, config)):
+        np.testing.assert_allclose(session.append([model.encoder.encode(row.atoms, row.slots)])[0], whole[i], atol=1e-4)
+
+
+def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
+    model, _, losses, folder = trained
+    layers = {int(name.split("layers.")[1].split(".")[0]) for name in model.state()}
+    assert layers == {27, 28, 29}
+    assert losses[-1] < 0.5 * losses[0]
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 2**20
+
+
+def test_an_adapter_decides_as_it_was_trained(trained):
+    model, example, _, folder = trained
+    controller = LLMController(str(folder), dtype="float32")
+    assert (controller.choice, controller.calibrate) == ("mean", False)
+    with torch.no_grad():
+        expected = model.score(example)[0].exp().numpy().reshape(6, 4, 7)
+    for i in range(6):
+        (action,) = controller.decide([prefix(example.state, i)])
+        found = np.array(list(action.probabilities.values()))
+        # Stored in bf16, and merged.
+        np.testing.assert_allclose(found, expected[i], atol=0.02)
+        steps = found @ np.array([-2, -1, -0.5, 0, 0.5, 1, 2])
+        np.testing.assert_allclose(list(action.delta.values()), steps, atol=1e-6)
+    assert weights.load(str(folder), dtype="float32").sha != weights.load(dtype="float32").sha
+
+
+def test_a_damaged_or_foreign_adapter_is_named(trained, tmp_path):
+    *_, folder = trained
+    copy = tmp_path / "adapter"
+    copy.mkdir()
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    record = (copy / "hyperprompt.json").read_text()
+    (copy / "hyperprompt.json").write_text(record.replace('"format": 1', '"format": 9'))
+    with pytest.raises(ModelUnavailable, match="format 9"):
+        weights.check(str(copy))
+    base = weights.load().sha
+    (copy / "hyperprompt.json").write_text(record.replace(base, "0" * 64))
+    with pytest.raises(ModelUnavailable, match="another"):
+        weights.load(str(copy))
+    (copy / "hyperprompt.json").write_text(record)
+    (copy / "adapter_model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ModelUnavailable, match="cannot be applied"):
+        weights.load(str(copy))
+    (copy / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match=r"adapter_model\.safetensors is missing"):
+        LLMController(str(copy))
+
+
+def test_random_weights_are_the_same_architecture_and_know_nothing():
+    base = weights.load(dtype="float32")
+    fresh = scrambled(base, 3)
+    names = [name for name, _ in base.model.named_parameters()]
+    assert names == [name for name, _ in fresh.model.named_parameters()]
+    assert not torch.equal(base.model.model.layers[0].mlp.up_proj.weight, fresh.model.model.layers[0].mlp.up_proj.weight)
+    again = scrambled(base, 3)
+    assert torch.equal(again.model.model.layers[5].mlp.up_proj.weight, fresh.model.model.layers[5].mlp.up_proj.weight)

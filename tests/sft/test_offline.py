@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from sft_runs import make_state
+
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.core import STEPS
+from hyperprompt.sft import offline
+
+
+def checkpoint(slope: float, seed: int = 0) -> Checkpoint:
+    """A larger learning rate pays `slope` a step; the rest does nothing."""
+    rng = np.random.default_rng(seed)
+    state = make_state(seed)
+    steps = rng.integers(7, size=(60, len(state.space)))
+    end = slope * np.asarray(STEPS)[steps[:, 0]]
+    return Checkpoint(
+        "f", "t", "ppo", state.run, "{}", state, 1000, 0.0, 0.0, 1.0, steps, np.zeros(60, np.int64), end, end.copy()
+    )
+
+
+def always(step: int) -> np.ndarray:
+    p = np.zeros((4, 7))
+    p[:, 3] = 1.0
+    p[0] = np.eye(7)[step]
+    return p
+
+
+def test_the_gain_of_a_policy_is_the_effect_of_its_steps():
+    found = offline.gains([always(6), always(3)], [checkpoint(0.1), checkpoint(0.1)])
+    assert found[0] == pytest.approx(0.2, abs=0.03)
+    assert found[1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_reading_the_state_is_told_from_acting_alike_everywhere():
+    checkpoints = [checkpoint(0.1 if seed % 2 else -0.1, seed) for seed in range(20)]
+    policy = [always(6 if seed % 2 else 0) for seed in range(20)]
+    arms = {"model": offline.gains(policy, checkpoints), "blind": offline.gains(offline.blind(policy), checkpoints)}
+    found = offline.compare({**arms, "keep": np.zeros(20)}, "model")
+    assert found["model"]["less"] is None
+    assert found["blind"]["gain"]["mean"] == pytest.approx(0.0, abs=0.02)
+    assert found["blind"]["less"]["low"] > 0.15
+    assert found["keep"]["less"]["mean"] == pytest.approx(found["model"]["gain"]["mean"])
+
+
+def test_a_perfect_forecast_is_calibrated():
+    rng = np.random.default_rng(0)
+    labels = [rng.dirichlet(np.ones(7), size=4) for _ in range(50)]
+    for row in offline.calibration(labels, labels):
+        assert row["predicted"] == pytest.approx(row["label"])
+    assert sum(row["count"] for row in offline.calibration(labels, labels)) == 50 * 28

@@ -1,0 +1,81 @@
+import json
+
+import numpy as np
+import pytest
+from sft_runs import make_example
+
+from hyperprompt.errors import InvalidValue
+from hyperprompt.sft import train
+from hyperprompt.sft.config import SFTConfig, preset
+from hyperprompt.sft.controls import NumericModel
+from hyperprompt.sft.examples import Example
+
+SOURCE = [make_example(seed) for seed in range(40)]
+VALIDATION = [make_example(seed) for seed in range(100, 110)]
+CONFIG = SFTConfig(data=("x",), arch="mlp", learning_rate=1e-2, epochs=30, batch=4, patience=1000, evaluations=1)
+
+
+@pytest.mark.parametrize("cell", ["mlp", "gru"])
+def test_a_control_learns_to_read_a_signal(tmp_path, cell):
+    model = NumericModel(cell, SOURCE, 0)
+    before = train.divergence(model, VALIDATION)
+    progress = train.fit(model, SOURCE, VALIDATION, CONFIG, tmp_path)
+    after = train.divergence(model, VALIDATION)
+    assert before > 1.0
+    assert after < 0.1 * before
+    assert after == pytest.approx(progress.best, rel=1e-6)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(31))
+    assert min(line["validation"] for line in lines) == pytest.approx(progress.best)
+
+
+def test_a_resumed_training_is_the_undisturbed_one(tmp_path):
+    whole, parts = NumericModel("gru", SOURCE, 1), NumericModel("gru", SOURCE, 1)
+    config = CONFIG.model_copy(update={"epochs": 4, "evaluations": 2})
+    train.fit(whole, SOURCE, VALIDATION, config, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    def listen(line):
+        if line["step"] >= 15:
+            raise Stop
+
+    # Killed between a line of the log and its checkpoint: the line must not stay there twice.
+    with pytest.raises(Stop):
+        train.fit(parts, SOURCE, VALIDATION, config, tmp_path / "parts", listen)
+    again = NumericModel("gru", SOURCE, 1)
+    train.fit(again, SOURCE, VALIDATION, config, tmp_path / "parts")
+    for name, value in whole.state().items():
+        np.testing.assert_array_equal(value, again.state()[name])
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "parts")]
+    steps = [[json.loads(line)["step"] for line in log.splitlines()] for log in logs]
+    assert steps[0] == steps[1]
+
+
+def test_training_stops_when_validation_no_longer_improves(tmp_path):
+    """Validation labels that contradict the sources': every step makes it worse."""
+
+    def turned(label):
+        return {name: p[::-1].copy() for name, p in label.items()}
+
+    opposite = [Example(e.state, {i: turned(label) for i, label in e.labels.items()}) for e in VALIDATION]
+    model = NumericModel("mlp", SOURCE, 0)
+    progress = train.fit(model, SOURCE, opposite, CONFIG.model_copy(update={"patience": 3}), tmp_path)
+    assert progress.step < 30 * 10
+    assert progress.since == 3
+
+
+def test_the_learning_rate_rises_and_falls():
+    config = SFTConfig(data=("x",), learning_rate=1.0, warmup=0.1)
+    rates = [train.learning_rate(config, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.01
+    paper = SFTConfig(data=("x",), **preset("paper"))
+    assert {train.learning_rate(paper, step, 100) for step in range(100)} == {5e-5}
+
+
+def test_without_examples_there_is_nothing_to_train_on(tmp_path):
+    with pytest.raises(InvalidValue, match="0 validation runs"):
+        train.fit(NumericModel("mlp", SOURCE, 0), SOURCE, [], CONFIG, tmp_path)
