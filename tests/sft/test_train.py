@@ -1,10 +1,13 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from sft_runs import make_example
 
-from hyperprompt.errors import InvalidValue
+from hyperprompt.controllers.registry import create
+from hyperprompt.core import STEPS
+from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.sft import train
 from hyperprompt.sft.config import SFTConfig, preset
 from hyperprompt.sft.controls import NumericModel
@@ -17,7 +20,7 @@ CONFIG = SFTConfig(data=("x",), arch="mlp", learning_rate=1e-2, epochs=30, batch
 
 @pytest.mark.parametrize("cell", ["mlp", "gru"])
 def test_a_control_learns_to_read_a_signal(tmp_path, cell):
-    model = NumericModel(cell, SOURCE, 0)
+    model = NumericModel.of(cell, SOURCE, 0)
     before = train.divergence(model, VALIDATION)
     progress = train.fit(model, SOURCE, VALIDATION, CONFIG, tmp_path)
     after = train.divergence(model, VALIDATION)
@@ -30,7 +33,7 @@ def test_a_control_learns_to_read_a_signal(tmp_path, cell):
 
 
 def test_a_resumed_training_is_the_undisturbed_one(tmp_path):
-    whole, parts = NumericModel("gru", SOURCE, 1), NumericModel("gru", SOURCE, 1)
+    whole, parts = NumericModel.of("gru", SOURCE, 1), NumericModel.of("gru", SOURCE, 1)
     config = CONFIG.model_copy(update={"epochs": 4, "evaluations": 2})
     train.fit(whole, SOURCE, VALIDATION, config, tmp_path / "whole")
 
@@ -44,7 +47,7 @@ def test_a_resumed_training_is_the_undisturbed_one(tmp_path):
     # Killed between a line of the log and its checkpoint: the line must not stay there twice.
     with pytest.raises(Stop):
         train.fit(parts, SOURCE, VALIDATION, config, tmp_path / "parts", listen)
-    again = NumericModel("gru", SOURCE, 1)
+    again = NumericModel.of("gru", SOURCE, 1)
     train.fit(again, SOURCE, VALIDATION, config, tmp_path / "parts")
     for name, value in whole.state().items():
         np.testing.assert_array_equal(value, again.state()[name])
@@ -60,7 +63,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path):
         return {name: p[::-1].copy() for name, p in label.items()}
 
     opposite = [Example(e.state, {i: turned(label) for i, label in e.labels.items()}) for e in VALIDATION]
-    model = NumericModel("mlp", SOURCE, 0)
+    model = NumericModel.of("mlp", SOURCE, 0)
     progress = train.fit(model, SOURCE, opposite, CONFIG.model_copy(update={"patience": 3}), tmp_path)
     assert progress.step < 30 * 10
     assert progress.since == 3
@@ -78,4 +81,23 @@ def test_the_learning_rate_rises_and_falls():
 
 def test_without_examples_there_is_nothing_to_train_on(tmp_path):
     with pytest.raises(InvalidValue, match="0 validation runs"):
-        train.fit(NumericModel("mlp", SOURCE, 0), SOURCE, [], CONFIG, tmp_path)
+        train.fit(NumericModel.of("mlp", SOURCE, 0), SOURCE, [], CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["mlp", "gru"])
+def test_a_control_steers_as_it_was_saved(tmp_path, cell):
+    model = NumericModel.of(cell, SOURCE, 0)
+    train.fit(model, SOURCE, VALIDATION, CONFIG, tmp_path)
+    model.save(tmp_path / "model")
+    controller = create(f"numeric:{tmp_path / 'model'}")
+    for example in VALIDATION[:3]:
+        (action,) = controller.decide([example.state])
+        last = example.labels[example.state.index]
+        for name, p in last.items():
+            assert action.delta[name] == pytest.approx(float(p @ np.asarray(STEPS)), abs=0.3)
+    half = dataclasses.replace(SOURCE[0].state, space=SOURCE[0].state.space.subset(["ent_coef"]))
+    with pytest.raises(InvalidValue, match="only on ppo with learning_rate"):
+        controller.decide([half])
+    (tmp_path / "model" / "control.json").write_text("{}")
+    with pytest.raises(ModelUnavailable, match="holds no control"):
+        create(f"numeric:{tmp_path / 'model'}")

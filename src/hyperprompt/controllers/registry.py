@@ -41,6 +41,14 @@ def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
     return LLMController(**{**options, **named}, seed=seed)
 
 
+def _numeric(folder: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    if not folder:
+        raise InvalidValue("controller 'numeric' needs a folder of 'hyperprompt sft': numeric:FOLDER")
+    from hyperprompt.sft.controls import NumericController
+
+    return NumericController(Path(folder))
+
+
 def _hyperprompt(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
     from hyperprompt.llm.adapters import shipped
 
@@ -75,8 +83,9 @@ CONTROLLERS: dict[str, Entry] = {
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
     "hyperprompt": Entry("hyperprompt", "the language model fine-tuned for this, as shipped: the default", _hyperprompt),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
+    "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
-_TAKES_ARGUMENT = ("anneal", "schedule", "llm")
+_TAKES_ARGUMENT = ("anneal", "schedule", "llm", "numeric")
 _TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
 
 

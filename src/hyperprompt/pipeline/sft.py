@@ -66,7 +66,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
 def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     """The model of a configuration before training."""
     if config.arch in ("gru", "mlp"):
-        return NumericModel(config.arch, examples, config.seed)  # type: ignore[arg-type]
+        return NumericModel.of(config.arch, examples, config.seed)
     from hyperprompt.llm import weights
     from hyperprompt.sft.model import SlotModel, scrambled
 

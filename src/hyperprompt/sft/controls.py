@@ -8,13 +8,19 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperprompt.collect.student import features
-from hyperprompt.core import STEPS
+from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.durable import atomic_write, from_json, to_json
+from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.sft.examples import Example, prefix
 from hyperprompt.sft.labels import Kind, kind
 
+Cell = Literal["gru", "mlp"]
+Floats = NDArray[np.float64]
+RECORD, WEIGHTS = "control.json", "model.safetensors"
 NOISE = 0.1
 """Of the standardised inputs while training: the counterpart of augmented transcripts."""
 
@@ -22,38 +28,60 @@ NOISE = 0.1
 class NumericModel(nn.Module):
     """Features of every decision of a run -> log-probabilities of the steps of every hyperparameter.
 
-    `gru` reads the decisions so far in order, `mlp` the last one alone. Each algorithm has a network of its own.
+    `gru` reads the decisions so far in order, `mlp` the last one alone. Each algorithm and set of hyperparameters, each *kind*
+    of run, has a network of its own.
     """
 
-    def __init__(self, cell: Literal["gru", "mlp"], examples: Sequence[Example], seed: int, width: int = 64) -> None:
+    def __init__(self, cell: Cell, sizes: Mapping[Kind, int], seed: int = 0, width: int = 64) -> None:
         super().__init__()
-        rows: dict[Kind, list[np.ndarray]] = {}
-        for example in examples:
-            rows.setdefault(kind(example.state), []).append(run_features(example))
-        self.kinds = sorted(rows)
+        self.cell, self.sizes, self.width = cell, dict(sizes), width
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.inner, self.outer = nn.ModuleList(), nn.ModuleList()
-            for number, key in enumerate(self.kinds):
-                data = np.concatenate(rows[key])
-                self.register_buffer(f"centre_{number}", torch.tensor(data.mean(0), dtype=torch.float32))
-                self.register_buffer(f"width_{number}", torch.tensor(data.std(0) + 0.1, dtype=torch.float32))
-                size = data.shape[1]
-                reads = nn.GRU(size, width, batch_first=True) if cell == "gru" else nn.Linear(size, width)
-                self.inner.append(reads)
+            for number, (key, size) in enumerate(self.sizes.items()):
+                self.register_buffer(f"centre_{number}", torch.zeros(size))
+                self.register_buffer(f"scale_{number}", torch.ones(size))
+                self.inner.append(nn.GRU(size, width, batch_first=True) if cell == "gru" else nn.Linear(size, width))
                 self.outer.append(nn.Linear(width, len(key[1]) * len(STEPS)))
 
-    def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and labels of every labelled slot of a run, each (N, 7). A generator adds noise to the inputs."""
-        number = self.kinds.index(kind(example.state))
-        x = torch.tensor(run_features(example), dtype=torch.float32)
-        x = (x - getattr(self, f"centre_{number}")) / getattr(self, f"width_{number}")
+    @classmethod
+    def of(cls, cell: Cell, examples: Sequence[Example], seed: int) -> NumericModel:
+        """Sized for these runs, whose features are standardised."""
+        rows: dict[Kind, list[Floats]] = {}
+        for example in examples:
+            rows.setdefault(kind(example.state), []).append(run_features(example.state))
+        data = {key: np.concatenate(rows[key]) for key in sorted(rows)}
+        model = cls(cell, {key: x.shape[1] for key, x in data.items()}, seed)
+        for number, x in enumerate(data.values()):
+            getattr(model, f"centre_{number}").copy_(torch.tensor(x.mean(0)))
+            getattr(model, f"scale_{number}").copy_(torch.tensor(x.std(0) + 0.1))
+        return model
+
+    def logp(self, state: MetaState, rng: np.random.Generator | None = None) -> Tensor:
+        """Log-probabilities of the steps at every decision of a run so far, (decisions, names, 7).
+
+        A generator adds noise to the inputs.
+
+        Raises:
+            InvalidValue: a kind of run that it was not trained on; names those it was.
+        """
+        key = kind(state)
+        if key not in self.sizes:
+            known = "; ".join(f"{algorithm} with {', '.join(names)}" for algorithm, names in self.sizes)
+            raise InvalidValue(f"not trained on {key[0]} with {', '.join(key[1])}, only on {known}")
+        number = list(self.sizes).index(key)
+        x = torch.tensor(run_features(state), dtype=torch.float32)
+        x = (x - getattr(self, f"centre_{number}")) / getattr(self, f"scale_{number}")
         if rng is not None:
             x = x + NOISE * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
         reads = self.inner[number]
-        hidden = reads(x[None])[0][0] if isinstance(reads, nn.GRU) else torch.tanh(reads(x))
-        names = example.state.space.names
-        logp = self.outer[number](hidden).reshape(len(x), len(names), len(STEPS)).log_softmax(-1)
+        hidden = reads(x[None])[0][0] if self.cell == "gru" else torch.tanh(reads(x))
+        logits: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), len(STEPS))
+        return logits.log_softmax(-1)
+
+    def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and labels of every labelled slot of a run, each (N, 7)."""
+        logp, names = self.logp(example.state, rng), example.state.space.names
         pairs = [(i, j, label[n]) for i, label in sorted(example.labels.items()) for j, n in enumerate(names) if n in label]
         at = torch.tensor([(i, j) for i, j, _ in pairs])
         return logp[at[:, 0], at[:, 1]], torch.tensor(np.array([p for *_, p in pairs]), dtype=torch.float32)
@@ -72,9 +100,49 @@ class NumericModel(nn.Module):
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.state(), folder / "model.safetensors")
+        save_file(self.state(), folder / WEIGHTS)
+        sizes = [[algorithm, list(names), size] for (algorithm, names), size in self.sizes.items()]
+        atomic_write(folder / RECORD, to_json({"cell": self.cell, "width": self.width, "sizes": sizes}, indent=1) + "\n")
 
 
-def run_features(example: Example) -> np.ndarray:
+def read(folder: Path) -> NumericModel:
+    """A control that `save` wrote.
+
+    Raises:
+        ModelUnavailable: there is none, or it is damaged.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        record = from_json((folder / RECORD).read_text())
+        sizes = {(algorithm, tuple(names)): int(size) for algorithm, names, size in record["sizes"]}
+        model = NumericModel(record["cell"], sizes, width=record["width"])
+        model.load(load_file(folder / WEIGHTS))
+    except Exception as error:
+        raise ModelUnavailable(f"{folder} holds no control of 'hyperprompt sft': {error!r}") from error
+    return model.eval().requires_grad_(False)
+
+
+class NumericController:
+    """A trained control as a controller: the mean of the steps, as the language model's adapter answers."""
+
+    name = "numeric"
+
+    def __init__(self, folder: Path) -> None:
+        self.model = read(folder)
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        p = self.model.logp(state)[-1].double().exp().numpy()
+        names = state.space.names
+        steps = p @ np.asarray(STEPS)
+        return MetaAction(
+            dict(zip(names, map(float, steps), strict=True)), {n: tuple(map(float, q)) for n, q in zip(names, p, strict=True)}
+        )
+
+
+def run_features(state: MetaState) -> Floats:
     """`collect.student.features` of every decision so far, (decisions, features)."""
-    return np.array([features(prefix(example.state, i)) for i in range(example.state.index + 1)])
+    return np.array([features(prefix(state, i)) for i in range(state.index + 1)])
