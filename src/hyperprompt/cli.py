@@ -210,6 +210,27 @@ def benchmark(
 
 
 @app.command()
+def collect(
+    collection: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Tasks and how much of each; see collections/.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Rounds side by side.")] = 1,
+) -> None:
+    """Collect a dataset of decisions: what different steps at the same moment of a run lead to. Goes on after a kill."""
+    from hyperprompt.collect import stage
+    from hyperprompt.collect.config import load
+
+    try:
+        failures = stage.run(load(collection), out, jobs, typer.echo, shlex.join(["hyperprompt", *sys.argv[1:]]))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on with it", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(out / "CARD.md")
+    if failures:
+        typer.echo(f"{len(failures)} rounds failed; the same command tries them again", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def models() -> None:
     """List the language models."""
     from hyperprompt.llm.weights import MODELS

@@ -1,4 +1,4 @@
-"""`python -m hyperprompt.collect grid|branches|gonogo|summary`: the go/no-go experiment, stage by stage, each resumable."""
+"""`python -m hyperprompt.collect grid|gonogo|summary|scales`: the go/no-go experiment, stage by stage, each resumable."""
 
 from __future__ import annotations
 
@@ -23,14 +23,6 @@ def grid(tasks: Names, out: Grid = GRID) -> None:
     from hyperprompt.collect.grid import search
 
     search(tasks, out)
-
-
-@app.command()
-def branches(tasks: Names, rounds: int = 2, out: Folder = BRANCHES) -> None:
-    """Branch data of base tasks, one Parquet file a task and round."""
-    from hyperprompt.collect.branches import collect
-
-    collect(tasks, range(rounds), out)
 
 
 @app.command()
@@ -71,6 +63,20 @@ def summary(runs: Runs = RUNS, grid: Grid = GRID, out: Path = Path("results/gono
     from hyperprompt.collect.summary import summarise
 
     atomic_write(out, to_json(summarise(runs, grid), indent=1) + "\n")
+
+
+@app.command()
+def scales(grids: list[Path], out: Path = Path("src/hyperprompt/collect/scales.yaml")) -> None:
+    """The fixed scale of every task in these grids, for `hyperprompt collect`."""
+    import yaml
+
+    from hyperprompt.collect import grid
+    from hyperprompt.collect.gonogo import units
+    from hyperprompt.collect.scales import table
+
+    rows = [row for path in grids for row in grid.load(path)]
+    text = yaml.safe_dump(table(rows, units(rows)))
+    atomic_write(out, f"# Made by: python -m hyperprompt.collect scales {' '.join(map(str, grids))}\n{text}")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ own mean schedule replayed without looking, and random steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hyperprompt.collect import branches, grid
+from hyperprompt.collect import dataset, grid
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.collect.steer import SPACE, UPDATES, SteeredRun, collector, steer
-from hyperprompt.collect.student import Branches, Student, arrays, train
+from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
@@ -80,13 +82,14 @@ def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
     return max(total, key=lambda cell: total[cell])
 
 
-def held_out(config: Config, data: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
-    """The student of every source task but `base`."""
-    kept = [row for row in data if row["task"] != base and row["task"] in config.sources]
+def held_out(config: Config, data: Sequence[Checkpoint], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
+    """The student of every source task but `base`, in units of the grids `rows`."""
+    width = units(rows)
+    named = [(c.task.removeprefix(f"{GYMNAX}/"), c) for c in data]
+    kept = [replace(c, unit=width[name]) for name, c in named if name != base and name in config.sources]
     if not kept:
         raise InvalidValue(f"no branch data of tasks other than {base}")
-    table: Branches = arrays(kept, units(rows), config.mean_share)
-    return train(table, **config.student)
+    return train(arrays(kept, config.mean_share), **config.student)
 
 
 def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
@@ -100,7 +103,7 @@ def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
 
 def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None:
     """Append one line per task and arm to `out`; pairs that are there already are skipped."""
-    rows, data = grid.load(grid_file), branches.load(branch_folder)
+    rows, data = grid.load(grid_file), dataset.read(branch_folder)
     done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
     students: dict[str, Student] = {}
     for name in config.test:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,17 @@ def listing(folder: Path) -> dict[str, Any]:
 def enter(path: Path, content: bytes, checkpoints: int, decisions: int) -> None:
     """List the file `path`, which holds `content`, in the manifest of its folder, in place of an older one of the name."""
     entry = {"sha256": hashlib.sha256(content).hexdigest(), "checkpoints": checkpoints, "decisions": decisions}
-    listed = {**listing(path.parent), path.name: entry}
+    _write(path.parent, {**listing(path.parent), path.name: entry})
+
+
+def forget(folder: Path, names: Collection[str]) -> None:
+    """Take files off the list, so that they can be made again."""
+    _write(folder, {name: entry for name, entry in listing(folder).items() if name not in names})
+
+
+def _write(folder: Path, listed: Mapping[str, Any]) -> None:
     manifest = {"schema": VERSION, "parts": dict(sorted(listed.items()))}
-    atomic_write(path.parent / MANIFEST, to_json(manifest, indent=1) + "\n")
+    atomic_write(folder / MANIFEST, to_json(manifest, indent=1) + "\n")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -28,6 +28,8 @@ SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"]).bounded({"n_epochs"
 UPDATES = 64
 N_STEPS = 32
 """Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
+N_ENVS = 16
+UPDATE_STEPS = N_ENVS * N_STEPS
 SUMMED = ("episodes", "return_sum", "return_square", "length_sum")
 
 
@@ -61,7 +63,7 @@ class SteeredRun:
 
 def collector(task: str) -> Collector:
     """The collector of a base task in the sizes used here."""
-    return Collector(tasks.make(task), n_steps=N_STEPS)
+    return Collector(tasks.make(task), n_envs=N_ENVS, n_steps=N_STEPS)
 
 
 def keys(seeds: Sequence[int]) -> jax.Array:

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperprompt.collect.branches import main_effects
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.effects import main_effects
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
-from hyperprompt.durable import from_json
 from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
@@ -81,24 +81,19 @@ class Branches:
     names: tuple[str, ...]
 
 
-def arrays(rows: Sequence[Mapping[str, Any]], units: Mapping[str, float], mean_share: float = 0.5) -> Branches:
-    """Branch rows with the score (1 - w) end + w mean, w = `mean_share`, divided by the task's unit.
+def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branches:
+    """Branch data with the score (1 - w) end + w mean, w = `mean_share`, over the task's unit.
 
-    `mean`, the mean return over the horizon, is what AUC is made of; where no episode ended, `end` stands in for it.
+    The random policy's return is not taken off: only differences within a checkpoint count here.
     """
-    names = tuple(key.removeprefix("step/") for key in rows[0] if key.startswith("step/"))
-    groups: dict[tuple[str, str, int], int] = {}
-    group, scores, actions, states = [], [], [], []
-    for row in rows:
-        key = (row["task"], row["run"], row["update"])
-        if key not in groups:
-            groups[key] = len(groups)
-            states.append(features(MetaState.from_dict(from_json(row["meta_state"]))))
-        mean = row["mean"] if math.isfinite(row["mean"]) else row["end"]
-        group.append(groups[key])
-        scores.append(((1 - mean_share) * row["end"] + mean_share * mean) / units[row["task"]])
-        actions.append([row[f"step/{name}"] for name in names])
-    return Branches(np.array(states), np.array(actions), np.array(scores), np.array(group), names)
+    sizes = [len(c.seeds) for c in checkpoints]
+    return Branches(
+        features=np.array([features(c.state) for c in checkpoints]),
+        actions=np.concatenate([c.steps for c in checkpoints]),
+        scores=np.concatenate([c.returns(mean_share) / c.unit for c in checkpoints]),
+        group=np.repeat(np.arange(len(checkpoints)), sizes),
+        names=checkpoints[0].state.space.names,
+    )
 
 
 def advantages(data: Branches) -> Floats:

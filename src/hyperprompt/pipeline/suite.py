@@ -166,14 +166,15 @@ def settings(suite: Suite, task: TaskEntry, method: Method) -> dict[str, Any]:
     own = {"env": task.env, "env_options": task.options, "steps": task.steps, "every": task.every, "preset": method.preset}
     for layer in (suite.set, {key: value for key, value in own.items() if value is not None}, method.set):
         for key, value in layer.items():
-            _merge(values, key, value)
+            merge(values, key, value)
     return values
 
 
-def _merge(values: dict[str, Any], key: str, value: Any) -> None:
+def merge(values: dict[str, Any], key: str, value: Any) -> None:
+    """`config.assign`, with mappings merged key by key."""
     if isinstance(value, Mapping) and value:
         for below, item in value.items():
-            _merge(values, f"{key}.{below}", item)
+            merge(values, f"{key}.{below}", item)
     else:
         assign(values, key, value)
 
@@ -196,17 +197,18 @@ def _method(name: str, entry: object) -> Method:
         found = " and ".join(kinds) or "none"
         raise InvalidValue(f"{where}: a method has exactly one of the keys {', '.join(KINDS)}, not {found}: {sorted(values)}")
     method = validated(KINDS[kinds[0]], values, where)
-    _check_set(method.set, f"{where}.set", (*RESERVED, "steps", "preset"))
+    check_set(method.set, f"{where}.set", (*RESERVED, "steps", "preset"))
     return method
 
 
-def _check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> None:
+def check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> None:
+    """Raises InvalidValue or UnknownName for a key that is no run's, or one that is decided elsewhere."""
     from hyperprompt.config import RunConfig
 
     for key in values:
         first = key.split(".")[0]
         if first in refused:
-            raise InvalidValue(f"{where}: {first} is not set here: tasks, methods and seeds of the suite decide it")
+            raise InvalidValue(f"{where}: {first} is not set here: other keys of the file decide it")
         if first not in RunConfig.model_fields:
             raise UnknownName(f"key in {where}", first, (k for k in RunConfig.model_fields if k not in refused))
 
@@ -227,7 +229,7 @@ def _check_names(suite: Suite) -> None:
     labels = [task.label for task in suite.tasks]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise InvalidValue(f"tasks: {', '.join(twice)} stands there twice; give each entry a name of its own (name: ...)")
-    _check_set(suite.set, "set", RESERVED)
+    check_set(suite.set, "set", RESERVED)
     for key, names in (("baseline", [suite.baseline]), ("meta_training_steps", list(suite.meta_training_steps))):
         for name in names:
             if name not in suite.methods:

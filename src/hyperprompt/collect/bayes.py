@@ -1,0 +1,80 @@
+"""The paper's recipe: runs of an offline tuner, each decision labelled with the values that the search found best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from hyperprompt.collect.config import Recipe
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.design import round_seed
+from hyperprompt.config import RunConfig
+from hyperprompt.core import MetaState
+from hyperprompt.durable import to_json
+from hyperprompt.evaluation.metrics import auc
+from hyperprompt.hyperparameters import Theta
+from hyperprompt.meta.live import LiveRun
+from hyperprompt.meta.reward import returns
+from hyperprompt.pipeline.methods import arguments, fixed, search_space
+from hyperprompt.search import registry as tuners
+
+
+def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
+    """One search by AUC: every decision of its runs, without branches, `target` being the best run's settings.
+
+    A learner steps toward them: `Hyperparameter.delta(theta, target)`.
+
+    Raises:
+        HyperPromptError: whatever `LiveRun` or the tuner refuse.
+    """
+    base = recipe.run_config(int(np.random.default_rng(round_seed(recipe.env, round_)).integers(2**31)))
+    space = search_space(base)
+    tuner = tuners.create(recipe.tuner, space, round_)
+    found: list[Checkpoint] = []
+    best: tuple[float, Theta] = (-math.inf, space.values(space.defaults))
+    for trial in range(recipe.trials):
+        theta = tuner.ask()
+        # The first trial is the run's own settings, those outside the bounds included.
+        states, score = train(fixed(base, arguments(space, theta) if trial else {}))
+        tuner.tell(theta, score)
+        if score > best[0]:
+            best = score, theta
+        found += [_checkpoint(recipe, f"{state.run}/{round_}-{trial}", state) for state in states]
+    return [replace(c, target=to_json(best[1])) for c in found]
+
+
+def train(config: RunConfig) -> tuple[list[MetaState], float]:
+    """The meta-states of a run without actions, one a decision, and its AUC (NaN where no episode ended)."""
+    run = LiveRun(config)
+    states = []
+    try:
+        while not run.finished:
+            states.append(run.state())
+            run.advance()
+    finally:
+        run.close()
+    steps, means = returns(run.meta.intervals)
+    return states, auc(steps, means, run.total_steps)
+
+
+def _checkpoint(recipe: Recipe, run: str, state: MetaState) -> Checkpoint:
+    scale, names = recipe.task_scale(), len(state.space)
+    none = np.empty(0)
+    return Checkpoint(
+        family=recipe.family,
+        task=recipe.env,
+        algorithm=state.task.algorithm,
+        run=run,
+        variant=to_json(recipe.options),
+        state=state,
+        horizon=0,
+        before=returns(state.intervals)[1][-1] if state.intervals else math.nan,
+        random=scale.random,
+        unit=scale.static - scale.random,
+        steps=np.empty((0, names), np.int64),
+        seeds=np.empty(0, np.int64),
+        end=none,
+        mean=none,
+    )

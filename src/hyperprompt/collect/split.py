@@ -1,0 +1,63 @@
+"""Which tasks meta-training may learn from, choose by, and be judged on; and the count of looks at the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from hyperprompt.durable import append_line, from_json, read_lines, to_json
+from hyperprompt.errors import InvalidValue
+
+Part = Literal["source", "validation", "test"]
+LOOKS = Path("results/looks.jsonl")
+
+
+@cache
+def split() -> dict[Part, tuple[str, ...]]:
+    """The tasks of each part."""
+    data = yaml.safe_load((files("hyperprompt.collect") / "split.yaml").read_text())
+    return {part: tuple(tasks) for part, tasks in data.items()}
+
+
+def part_of(task: str) -> Part | None:
+    """The part that a task belongs to; None for one that the split does not know."""
+    return next((part for part, tasks in split().items() if task in tasks), None)
+
+
+def check(task: str, validation: bool = False) -> None:
+    """Whether decisions may be collected from a task; `validation` says that they are for offline scores only.
+
+    Raises:
+        InvalidValue: a test task, always; a validation task, unless `validation`.
+    """
+    part = part_of(task)
+    if part == "test":
+        raise InvalidValue(f"{task} is a sealed test task: nothing may be collected from it (docs/split.md)")
+    if part == "validation" and not validation:
+        raise InvalidValue(
+            f"{task} is a validation task: decisions from it may be scored, never trained on; "
+            "a collection of its own with 'validation: true' does that"
+        )
+
+
+def look(suite: str, tasks: Iterable[str], path: Path = LOOKS) -> int:
+    """Note that test tasks among `tasks` were evaluated, as one line of `path`; returns how often any has been, this included.
+
+    Whoever evaluates calls it before results are seen. Nothing is written where there is no test task among them.
+    """
+    seen = sorted(task for task in set(tasks) if part_of(task) == "test")
+    if seen:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append_line(path, to_json({"time": datetime.now(UTC).isoformat(timespec="seconds"), "suite": suite, "tasks": seen}))
+    return len(looks(path))
+
+
+def looks(path: Path = LOOKS) -> list[dict[str, Any]]:
+    """Every look so far: time, suite and test tasks."""
+    return read_lines(path, from_json)[0]
