@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hyperprompt import stages
 from hyperprompt.errors import HyperPromptError, InvalidValue
+from hyperprompt.stages import columns
 
 app = typer.Typer(
     help="A pre-trained language model that steers the hyperparameters of a live RL training run.",
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(stages.app)
 # Imports of torch, Stable-Baselines3 and pydantic stand inside the commands: `--help` must not pay for them.
 
 
@@ -127,7 +129,7 @@ def controllers() -> None:
     """List the controllers."""
     from hyperprompt.controllers.registry import CONTROLLERS
 
-    _table([(entry.usage, entry.summary) for entry in CONTROLLERS.values()])
+    columns([(entry.usage, entry.summary) for entry in CONTROLLERS.values()])
     typer.echo("\nA class of your own: package.module:Class, with a 'name' and 'decide(states)'.")
 
 
@@ -148,86 +150,11 @@ def envs() -> None:
         )
         for e in listed
     ]
-    _table([("task", "action", "observation", "algorithm", "T", "U"), *rows])
+    columns([("task", "action", "observation", "algorithm", "T", "U"), *rows])
     typer.echo("\nAny other id of Gymnasium or EnvPool works as well. T: default budget; U: steps between two decisions.")
     for family in dict.fromkeys(e.family for e in listed if e.install):
         missing = [e for e in listed if e.family == family and e.install]
         typer.echo(f"{family}: {len(missing)} tasks need what is not installed: {missing[0].install}")
-
-
-@app.command()
-def constants(
-    tasks: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="[default: every listed task]")] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=3, help="Runs of each task.")] = 3,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
-    curves: Annotated[Path, typer.Option(help="One file for each finished run.")] = Path("results/static"),
-    out: Annotated[Path, typer.Option(help="The table.")] = Path("src/hyperprompt/envs/constants.yaml"),
-) -> None:
-    """Measure the fixed scale of the tasks: random actions, and static defaults at T. Goes on where it stopped."""
-    from hyperprompt.envs.make import exists, list_envs
-    from hyperprompt.pipeline import constants as stage
-
-    for task in tasks or ():
-        exists(task)
-    listed = [entry.name for entry in list_envs() if not entry.name.endswith("/custom")]
-    failures = stage.measure(tasks or listed, stage.SEEDS[:seeds], jobs, curves, Path("runs/constants"))
-    stage.write_table(listed, curves, out)
-    if failures:
-        raise InvalidValue(f"{len(failures)} runs failed; the first: {failures[0]}")
-
-
-@app.command()
-def benchmark(
-    suite: Annotated[Path, typer.Argument(metavar="SUITE.yaml", help="Tasks, methods, seeds; see suites/.")],
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side. [default: the suite's]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of records and report. [default: the suite's]")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Carry out failed runs again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what is left to be done and its cost.")] = False,
-) -> None:
-    """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
-    from hyperprompt.pipeline import benchmark as stage
-    from hyperprompt.pipeline.suite import load
-    from hyperprompt.progress import clock
-
-    read = load(suite)
-    read = read.model_copy(update={"jobs": jobs or read.jobs, "out": out or read.out})
-    if dry_run:
-        outlook = stage.outlook(read)
-        _table(outlook.table())
-        left = f"at most {outlook.runs - outlook.done} runs left, {outlook.steps_left:,} environment steps"
-        typer.echo(f"\n{left}; about {clock(outlook.seconds_left)} (min:s) with {read.jobs} side by side")
-        return
-    try:
-        finished = stage.run(read, retry_failed=retry_failed, say=typer.echo)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on with it", err=True)
-        raise typer.Exit(130) from None
-    for path in stage.report(finished, shlex.join(["hyperprompt", *sys.argv[1:]])):
-        typer.echo(path)
-    if finished.failed:
-        typer.echo(f"{finished.failed} runs failed: see {read.folder / 'failures'}; --retry-failed tries them again", err=True)
-        raise typer.Exit(1)
-
-
-@app.command()
-def collect(
-    collection: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Tasks and how much of each; see collections/.")],
-    out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    jobs: Annotated[int, typer.Option(min=1, help="Rounds side by side.")] = 1,
-) -> None:
-    """Collect a dataset of decisions: what different steps at the same moment of a run lead to. Goes on after a kill."""
-    from hyperprompt.collect import stage
-    from hyperprompt.collect.config import load
-
-    try:
-        failures = stage.run(load(collection), out, jobs, typer.echo, shlex.join(["hyperprompt", *sys.argv[1:]]))
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on with it", err=True)
-        raise typer.Exit(130) from None
-    typer.echo(out / "CARD.md")
-    if failures:
-        typer.echo(f"{len(failures)} rounds failed; the same command tries them again", err=True)
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -236,14 +163,8 @@ def models() -> None:
     from hyperprompt.llm.weights import MODELS
 
     rows = [(name, info.parameters, info.licence, info.source) for name, info in MODELS.items()]
-    _table([("model", "parameters", "licence", "source"), *rows])
+    columns([("model", "parameters", "licence", "source"), *rows])
     typer.echo("\nAny other causal LM of the hub by its id, or a local folder: --controller llm:NAME.")
-
-
-def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _deploy() -> Any:

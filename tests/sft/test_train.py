@@ -9,7 +9,7 @@ from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.sft import train
-from hyperprompt.sft.config import SFTConfig, preset
+from hyperprompt.sft.config import SFTConfig, read
 from hyperprompt.sft.controls import NumericModel
 from hyperprompt.sft.examples import Example
 
@@ -75,7 +75,7 @@ def test_the_learning_rate_rises_and_falls():
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] < 0.01
-    paper = SFTConfig(data=("x",), **preset("paper"))
+    paper = read("paper", {"data": ["x"]})
     assert {train.learning_rate(paper, step, 100) for step in range(100)} == {5e-5}
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hyperprompt.collect import split
 from hyperprompt.collect.scales import GYMNAX, scale_of
 from hyperprompt.config import RunConfig, read_yaml, validated
+from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
@@ -36,8 +37,11 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     env: str
-    mode: Literal["branch", "bayes"] = "branch"
-    """branch: joint steps tried at checkpoints; bayes: runs of a tuner, labelled with the values it found best."""
+    mode: Literal["branch", "roll", "bayes"] = "branch"
+    """branch: joint steps tried at checkpoints; roll: whole runs under `controller`, disturbed; bayes: runs of a tuner,
+    labelled with the values it found best."""
+    controller: str = "static"
+    """Steers the runs of mode roll."""
     rounds: int = Field(default=1, ge=1, le=1000)
     """A compiled round is eight runs with a checkpoint each, another one run with `checkpoints`, or one search."""
     steps: int | None = Field(default=None, gt=0)
@@ -156,12 +160,13 @@ def _recipe(entry: object, where: str, shared: Mapping[str, Any], families: Mapp
 def _check(recipe: Recipe, collection: Collection) -> None:
     split.check(recipe.env, collection.validation)
     recipe.task_scale()
+    registry.create(recipe.controller)
     if not recipe.compiled:
         check_set(recipe.set, "set", (*RESERVED, "steps", "every"))
         recipe.run_config(seed=0)
         return
-    if recipe.mode != "branch":
-        raise InvalidValue(f"mode: compiled tasks know branch only, not {recipe.mode}")
+    if recipe.mode == "bayes":
+        raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
     for key in LIVE_ONLY:
         if getattr(recipe, key) != Recipe.model_fields[key].default:
             raise InvalidValue(f"{key}: means nothing for a compiled task")

@@ -1,35 +1,36 @@
-"""Whole runs without branches: meta-states as a trained policy meets them, for labels that can be asked for anywhere.
+"""Whole runs without branches: meta-states as a controller meets them, for labels that can be asked for anywhere.
 
 A policy that is only shown the runs of others meets states of its own making that it has never seen (Ross et al. 2011,
-arXiv:1011.0686). So runs are steered by a teacher, more or less disturbed, from wide random settings as well as the defaults.
+arXiv:1011.0686). So runs are steered by a first controller, more or less disturbed, from wide random settings as well as from
+the defaults.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hyperprompt.collect import tasks
-from hyperprompt.collect.branches import first_theta
+from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.design import round_seed
 from hyperprompt.collect.scales import GYMNAX
-from hyperprompt.collect.steer import LANES, Fleet, collector
+from hyperprompt.controllers import registry
 from hyperprompt.core import STEPS, Controller, MetaAction, MetaState
 from hyperprompt.durable import to_json
-from hyperprompt.envs.scale import TaskScale
 from hyperprompt.hyperparameters import Theta
 
 ODDS = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.5, 0.5)
-"""Of each lane: how often a random joint step stands in for the teacher's."""
+"""How often a random joint step stands in for the controller's, one a run."""
 UPDATES = (48, 64, 96, 128)
-"""Lengths of runs, drawn by round: a transcript does not tell how long an update is."""
+"""Lengths of compiled runs, drawn by round: a transcript does not tell how long an update is."""
 
 
 @dataclass
 class Disturbed:
-    """A controller whose answers are replaced by random joint steps at given odds; drawn from (seed, lane, decision)."""
+    """A controller whose answers are replaced by random joint steps at given odds; drawn from (seed, run, decision)."""
 
     inner: Controller
     odds: Sequence[float]
@@ -45,9 +46,43 @@ class Disturbed:
         return answers
 
 
-def roll(task: str, round_: int, teacher: Controller, scale: TaskScale) -> list[Checkpoint]:
-    """LANES whole runs of a compiled task, each as its last meta-state. Deterministic in (task, round)."""
-    rng = np.random.default_rng([sum(task.encode()), round_, 7])
+def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
+    """One whole run, or eight of a compiled task, each as its last meta-state.
+
+    Raises:
+        HyperPromptError: whatever `LiveRun` or the controller refuse.
+    """
+    rng = np.random.default_rng([*round_seed(recipe.env, round_), 7])
+    controller = registry.create(recipe.controller)
+    states = _compiled(recipe, rng, controller) if recipe.compiled else [_live(recipe, rng, controller, round_)]
+    scale = recipe.task_scale()
+    return [
+        Checkpoint(
+            family=recipe.family,
+            task=recipe.env,
+            algorithm=state.task.algorithm,
+            run=f"roll-{round_}:{state.run}",
+            variant=variant,
+            state=state,
+            horizon=0,
+            before=math.nan,
+            random=scale.random,
+            unit=scale.static - scale.random,
+            steps=np.empty((0, len(state.space)), np.int64),
+            seeds=np.empty(0, np.int64),
+            end=np.empty(0),
+            mean=np.empty(0),
+        )
+        for state, variant in states
+    ]
+
+
+def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) -> list[tuple[MetaState, str]]:
+    from hyperprompt.collect import tasks
+    from hyperprompt.collect.branches import first_theta
+    from hyperprompt.collect.steer import LANES, Fleet, collector
+
+    task = recipe.env.removeprefix(f"{GYMNAX}/")
     updates = int(rng.choice(UPDATES))
     seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     plain = rng.permutation(LANES) < LANES // 4
@@ -55,27 +90,26 @@ def roll(task: str, round_: int, teacher: Controller, scale: TaskScale) -> list[
     first: list[Theta] = [{} if lane % 2 else first_theta(rng) for lane in range(LANES)]
     names = [task if p else f"{task}:{s}" for p, s in zip(plain, seeds, strict=True)]
     fleet = Fleet(collector(task), names, variants, seeds, updates, first)
-    controller = Disturbed(teacher, rng.permutation(ODDS), int(rng.integers(2**31)))
+    behaviour = Disturbed(controller, rng.permutation(ODDS).tolist(), int(rng.integers(2**31)))
     while fleet.done < updates:
-        fleet.decide(controller)
+        fleet.decide(behaviour)
         fleet.go_on()
-    none = np.zeros(0)
-    return [
-        Checkpoint(
-            family=GYMNAX,
-            task=f"{GYMNAX}/{task}",
-            algorithm="ppo",
-            run=f"roll-{round_}:{run.meta.name}",
-            variant=to_json(dict(zip(tasks.Variant._fields, map(float, variant), strict=True))),
-            state=run.meta.state(fleet.step),
-            horizon=0,
-            before=float("nan"),
-            random=scale.random,
-            unit=scale.static - scale.random,
-            steps=np.zeros((0, len(run.meta.space)), np.int64),
-            seeds=np.zeros(0, np.int64),
-            end=none,
-            mean=none,
-        )
-        for run, variant in zip(fleet.runs, variants, strict=True)
-    ]
+    described = [to_json(dict(zip(tasks.Variant._fields, map(float, v), strict=True))) for v in variants]
+    return [(run.meta.state(fleet.step), text) for run, text in zip(fleet.runs, described, strict=True)]
+
+
+def _live(recipe: Recipe, rng: np.random.Generator, controller: Controller, round_: int) -> tuple[MetaState, str]:
+    from hyperprompt.collect.live import begin, first_theta
+    from hyperprompt.meta.live import LiveRun
+
+    run = LiveRun(recipe.run_config(seed=int(rng.integers(2**31))))
+    behaviour = Disturbed(controller, [ODDS[round_ % len(ODDS)]], int(rng.integers(2**31)))
+    try:
+        if round_ % 2:
+            begin(run, first_theta(rng, run.state()))
+        while not run.finished:
+            run.apply(behaviour.decide([run.state()])[0], behaviour.name)
+            run.advance()
+        return run.state(), to_json(recipe.options)
+    finally:
+        run.close()

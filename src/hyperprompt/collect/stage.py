@@ -161,6 +161,10 @@ def collect_round(recipe_json: str, round_: int) -> Outcome:
 
 
 def _backend(recipe: Recipe, round_: int) -> list[Checkpoint]:
+    if recipe.mode == "roll":
+        from hyperprompt.collect import roll
+
+        return roll.collect_round(recipe, round_)
     if recipe.compiled:
         from hyperprompt.collect import branches
 

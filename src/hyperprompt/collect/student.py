@@ -7,8 +7,7 @@ learned by cross-entropy. *pooled*: one network predicts the main effects e_jk(s
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.effects import main_effects
+from hyperprompt.collect.features import features
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
 from hyperprompt.errors import UnknownName
 
@@ -25,46 +25,6 @@ Labels = Literal["effects", "pooled"]
 Choice = Literal["mean", "best"]
 Sees = Literal["all", "schedule", "nothing"]
 """What a student may look at; "schedule" is theta and progress without any signal."""
-
-
-def features(state: MetaState) -> Floats:
-    """The meta-state as numbers of order 1: theta, progress, the last interval's signals and how they changed."""
-    theta = [h.position(state.theta[h.name]) for h in state.space]
-    rows = [interval.signals.values for interval in state.intervals]
-    last: Mapping[str, float] = rows[-1] if rows else {}
-    previous: Mapping[str, float] = rows[-2] if len(rows) > 1 else {}
-    returns = [row["return_mean"] for row in rows if "return_mean" in row]
-    width = max(returns) - min(returns) if returns else 0.0
-    return np.array(
-        [
-            *theta,
-            state.progress,
-            float(bool(rows)),
-            _log(last, "approx_kl", 0.25, 2.0),
-            _change(last, previous, "approx_kl"),
-            2.0 * last.get("clip_fraction", 0.0),
-            last.get("entropy_fraction", 1.0),
-            max(-1.0, last.get("explained_variance", 0.0)),
-            _log(last, "gradient_norm", 0.5, 0.5),
-            _change(last, previous, "value_loss"),
-            (returns[-1] - min(returns)) / width if width > 0 else 0.5,
-            (returns[-1] - returns[-2]) / width if width > 0 else 0.0,
-            float(len(returns) > 1),
-        ]
-    )
-
-
-def _log(values: Mapping[str, float], name: str, weight: float, offset: float) -> float:
-    """weight * (log10(value) + offset), 0 where the signal is missing."""
-    value = values.get(name)
-    return weight * (math.log10(max(value, 1e-6)) + offset) if value is not None else 0.0
-
-
-def _change(last: Mapping[str, float], previous: Mapping[str, float], name: str) -> float:
-    """Half the change of log10(value), within [-1, 1]; 0 where one of the two is missing."""
-    if name not in last or name not in previous:
-        return 0.0
-    return min(1.0, max(-1.0, _log(last, name, 0.5, 0.0) - _log(previous, name, 0.5, 0.0)))
 
 
 @dataclass(frozen=True)

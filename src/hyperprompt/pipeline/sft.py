@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,12 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     card.write(folder, config.model_dump(mode="json"), result, log)
     atomic_write(folder / "result.json", to_json(result, indent=1) + "\n")
     return result
+
+
+def told(line: Mapping[str, Any]) -> str:
+    """One line of the log, for people."""
+    source = f", source {line['source']:.4f}" if "source" in line else ""
+    return f"epoch {line['epoch']:.2f}, step {line['step']}: KL on validation runs {line['validation']:.4f}{source}"
 
 
 def build(config: SFTConfig, examples: Sequence[Example]) -> Model:

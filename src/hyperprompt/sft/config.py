@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hyperprompt.config import assign, parse_settings, validated
 from hyperprompt.errors import UnknownName
 from hyperprompt.llm.weights import DEFAULT
 
@@ -65,8 +66,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """`paper` is the recipe of the seed paper (AdamW 5e-5, batches of 8, 50 epochs); `tiny` is for tests."""
 
 
-def preset(name: str) -> dict[str, Any]:
-    """Raises UnknownName, with the valid ones."""
-    if name not in PRESETS:
-        raise UnknownName("preset", name, PRESETS)
-    return dict(PRESETS[name])
+def read(preset: str, values: Mapping[str, Any], settings: Sequence[str] = ()) -> SFTConfig:
+    """A configuration from a preset, keys and values, and `key=value` settings; the later ones win.
+
+    Raises:
+        UnknownName: no such preset.
+        InvalidValue: one line naming the key, what is wrong with it, and the valid choices.
+    """
+    if preset not in PRESETS:
+        raise UnknownName("preset", preset, PRESETS)
+    merged = {**PRESETS[preset], **values}
+    for key in ("data", "validation"):
+        merged[key] = tuple(str(path) for path in merged.get(key, ()))
+    for key, value in parse_settings(settings):
+        assign(merged, key, value)
+    return validated(SFTConfig, merged)

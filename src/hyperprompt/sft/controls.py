@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperprompt.collect.student import features
+from hyperprompt.collect.features import features
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
@@ -144,5 +144,5 @@ class NumericController:
 
 
 def run_features(state: MetaState) -> Floats:
-    """`collect.student.features` of every decision so far, (decisions, features)."""
+    """`collect.features.features` of every decision so far, (decisions, features)."""
     return np.array([features(prefix(state, i)) for i in range(state.index + 1)])

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.student import Student, arrays, features, softmax, train
+from hyperprompt.collect.features import features
+from hyperprompt.collect.student import Student, arrays, softmax, train
 from hyperprompt.core import MetaState
 from hyperprompt.errors import InvalidValue
 from hyperprompt.sft.examples import Example, longest, prefix
