@@ -26,7 +26,7 @@ ROWS = (8, 32)
 REPEATS = 7
 FORMS: dict[str, dict[str, Any]] = {
     "verbose, calibrated": {"prompt": {"rendering": "verbose"}, "calibrate": "content-free"},
-    "compact, plain": {"prompt": {"rendering": "compact"}, "calibrate": None},
+    "compact, plain": {"prompt": {"rendering": "compact"}, "calibrate": "none"},
 }
 # Wide enough that no rebase falls into the measurement.
 _ROOM = {"max_tokens": 8192, "window": 64}

@@ -47,7 +47,7 @@ class HyperPromptCallback(BaseCallback):
         resume: goes on with the run in `run_dir` if there is one: the same script, started again after a kill, then loses at
             most one interval. The model must be constructed as it was.
         seed: of the controller's random choices; by default the model's.
-        options: keyword arguments of the `llm` controller (model, sample, temperature, ...).
+        options: keyword arguments of the `llm` controller (model, choice, temperature, ...).
         checkpoints: whether the folder gets a checkpoint every interval, from which the run can be resumed.
         config: the content of the folder's config.yaml, where the caller knows more than the callback does.
         listener: called after every decision.

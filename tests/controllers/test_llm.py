@@ -10,11 +10,12 @@ import sys
 import numpy as np
 import pytest
 
-from hyperprompt.controllers.llm import LLMController, keep_log_prior
+from hyperprompt.controllers.llm import LLMController
 from hyperprompt.core import KEEP, STEPS, Controller, Interval, MetaState, Signals, Task
 from hyperprompt.errors import InvalidValue, ModelUnavailable, UnknownName
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.llm import weights
+from hyperprompt.llm.calibration import keep_log_prior
 from hyperprompt.prompt import demonstrations
 from hyperprompt.prompt.config import PromptConfig
 
@@ -61,7 +62,7 @@ def _one_load():
 
 
 @pytest.mark.parametrize("prompt", [None, COMPACT])
-@pytest.mark.parametrize("calibrate", ["content-free", None])
+@pytest.mark.parametrize("calibrate", ["content-free", "none"])
 def test_a_decision_is_a_distribution_and_a_step_per_hyperparameter(prompt, calibrate):
     s = state(3)
     controller = LLMController(prompt=prompt, calibrate=calibrate)
@@ -73,7 +74,7 @@ def test_a_decision_is_a_distribution_and_a_step_per_hyperparameter(prompt, cali
     for name, p in action.probabilities.items():
         assert action.delta[name] == STEPS[int(np.argmax(p))]
     assert len(action.prompt_sha256) == 64
-    assert "arg-max" in action.note
+    assert "likeliest" in action.note
 
 
 def test_calibration_turns_a_content_free_run_into_the_prior():
@@ -85,7 +86,7 @@ def test_calibration_turns_a_content_free_run_into_the_prior():
     s = dataclasses.replace(s, space=space, intervals=empty)
     prior = np.exp(keep_log_prior(0.5))
     for prompt in (COMPACT, None):
-        calibrated, raw = LLMController(prompt=prompt), LLMController(prompt=prompt, calibrate=None)
+        calibrated, raw = LLMController(prompt=prompt), LLMController(prompt=prompt, calibrate="none")
         (action,), (biased,) = calibrated.decide([s]), raw.decide([s])
         # Row 0 knows that no budget is spent; that alone is content.
         assert np.abs(array(action) - prior).max() < 0.15
@@ -140,12 +141,12 @@ def test_another_run_of_the_same_name_is_read_anew():
 
 def test_sampling_depends_on_seed_run_and_index_only():
     s = [state(2, "a"), state(2, "b")]
-    options = {"prompt": COMPACT, "sample": True, "temperature": 5.0}
+    options = {"prompt": COMPACT, "choice": "sample", "temperature": 5.0}
     first, again = LLMController(seed=1, **options).decide(s), LLMController(seed=1, **options).decide(s)
     assert [a.delta for a in first] == [a.delta for a in again]
     draws = {str(LLMController(seed=seed, **options).decide(s[:1])[0].delta) for seed in range(4)}
     assert len(draws) > 1
-    assert "sampled" in first[0].note
+    assert "sample" in first[0].note
 
 
 def test_a_model_gone_mad_raises_and_recovers():
@@ -202,7 +203,7 @@ def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
         {"keep_prior": "much"},
         {"prompt": 5},
         {"prompt": {"window": "abc"}},
-        {"sample": "maybe"},
+        {"choice": "maybe"},
         {"calibrate": 3},
         {"seed": "one"},
         {"dtype": ["float32"]},

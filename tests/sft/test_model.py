@@ -1,5 +1,7 @@
 """On the real default model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     model.save(folder)
     base = model.language_model
-    adapters.record(folder, base.name, base.sha, PROMPT, {"note": "test"})
+    adapters.record(adapters.Adapter(folder, base.name, base.sha, PROMPT, ("ppo",)), {"note": "test"})
     return model, example, losses, folder
 
 
@@ -73,6 +75,19 @@ def test_an_adapter_decides_as_it_was_trained(trained):
         steps = found @ np.array([-2, -1, -0.5, 0, 0.5, 1, 2])
         np.testing.assert_allclose(list(action.delta.values()), steps, atol=1e-6)
     assert weights.load(str(folder), dtype="float32").sha != weights.load(dtype="float32").sha
+
+
+def test_runs_of_another_algorithm_are_kept_as_they_are(trained):
+    *_, folder = trained
+    controller = LLMController(str(folder))
+    ppo = make_example(0).state
+    sac = dataclasses.replace(ppo, run="sac", task=dataclasses.replace(ppo.task, algorithm="sac"))
+    with pytest.warns(UserWarning, match="trained for ppo only"):
+        controller.prepare([sac])
+    kept, moved = controller.decide([sac, ppo])
+    assert not kept.delta
+    assert "sac" in kept.note
+    assert len(moved.delta) == 4
 
 
 def test_a_damaged_or_foreign_adapter_is_named(trained, tmp_path):

@@ -12,6 +12,7 @@ of rows and the same steps, and NA for every value; it grows beside the real one
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
+from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm import adapters
+from hyperprompt.llm.calibration import keep_log_prior, log_softmax
 from hyperprompt.llm.options import check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
 from hyperprompt.llm.weights import DEFAULT, MODELS, LanguageModel, check, load
@@ -39,26 +41,6 @@ if TYPE_CHECKING:
 Choice = Literal["likeliest", "mean", "sample"]
 _SESSIONS = 8
 """Sessions kept at a time, least recently used first to go: each holds a key-value cache of tens of megabytes a run."""
-
-
-def keep_log_prior(mass: float) -> NDArray[np.float32]:
-    """log prior over STEPS (K,): `mass` on keep, the rest on the others in inverse proportion to the size of the step.
-
-    Raises:
-        InvalidValue: a mass outside (0, 1).
-    """
-    if not 0.0 < mass < 1.0:
-        raise InvalidValue(f"keep_prior must lie between 0 and 1, not {mass}")
-    weight = np.array([0.0 if k == KEEP else 1.0 / abs(step) for k, step in enumerate(STEPS)])
-    prior = (1.0 - mass) * weight / weight.sum()
-    prior[KEEP] = mass
-    return np.asarray(np.log(prior), np.float32)
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalised over the last axis."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)
 
 
 @dataclass
@@ -117,6 +99,7 @@ class LLMController:
             self._prompts: tuple[PromptConfig, ...] = (given,)
         else:
             self._prompts = (adapter.prompt,) if adapter else (PromptConfig(rendering="verbose"), PromptConfig())
+        self._algorithms = adapter.algorithms if adapter else ()
         self.seed, self.temperature = seed, temperature
         self.choice: Choice = choice or ("mean" if adapter else "likeliest")
         self.calibrate = (calibrate or ("none" if adapter else "content-free")) == "content-free"
@@ -135,7 +118,11 @@ class LLMController:
         """
         self._model()
         for state in states:
-            self._transcript(state)
+            if self._knows(state):
+                self._transcript(state)
+            else:
+                known = ", ".join(self._algorithms)
+                warnings.warn(f"{self.name} was trained for {known} only and keeps every hyperparameter here", stacklevel=2)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         """One meta-action per meta-state, runs of the same shape in one batch.
@@ -145,14 +132,19 @@ class LLMController:
             ModelUnavailable: at the first decision, if the weights turn out to be missing or damaged.
         """
         groups: dict[tuple[Any, ...], list[int]] = {}
-        transcripts = [self._transcript(state) for state in states]
-        for position, transcript in enumerate(transcripts):
+        actions = {
+            p: MetaAction(note=f"not trained for {s.task.algorithm}") for p, s in enumerate(states) if not self._knows(s)
+        }
+        transcripts = {p: self._transcript(state) for p, state in enumerate(states) if p not in actions}
+        for position, transcript in transcripts.items():
             groups.setdefault(transcript.shape, []).append(position)
-        actions: dict[int, MetaAction] = {}
         for positions in groups.values():
             decided = self._decide_group([transcripts[p] for p in positions])
             actions |= dict(zip(positions, decided, strict=True))
         return [actions[p] for p in range(len(states))]
+
+    def _knows(self, state: MetaState) -> bool:
+        return not self._algorithms or state.task.algorithm in self._algorithms
 
     def _model(self) -> tuple[LanguageModel, Encoder]:
         if self._loaded is None:

@@ -33,6 +33,8 @@ class Adapter:
     base_sha: str
     prompt: PromptConfig
     """What its transcripts held in training."""
+    algorithms: tuple[str, ...]
+    """Those whose runs it was trained on."""
 
 
 def shipped() -> Path:
@@ -56,15 +58,23 @@ def find(name: str) -> Adapter | None:
         record = json.loads((folder / RECORD).read_text())
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}, not {FORMAT}")
-        return Adapter(folder, str(record["base"]), str(record["base_sha"]), PromptConfig.from_dict(record["prompt"]))
+        base, base_sha, algorithms = str(record["base"]), str(record["base_sha"]), tuple(map(str, record["algorithms"]))
+        return Adapter(folder, base, base_sha, PromptConfig.from_dict(record["prompt"]), algorithms)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
 
 
-def record(folder: Path, base: str, base_sha: str, prompt: PromptConfig, more: Mapping[str, Any]) -> None:
+def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
     """Write the record beside the weights that `sft` has saved; `more` is kept for the reader."""
-    content = {"format": FORMAT, "base": base, "base_sha": base_sha, "prompt": prompt.to_dict(), **more}
-    atomic_write(folder / RECORD, to_json(content, indent=1) + "\n")
+    content = {
+        "format": FORMAT,
+        "base": adapter.base,
+        "base_sha": adapter.base_sha,
+        "prompt": adapter.prompt.to_dict(),
+        "algorithms": adapter.algorithms,
+        **more,
+    }
+    atomic_write(adapter.folder / RECORD, to_json(content, indent=1) + "\n")
 
 
 def sha(adapter: Adapter) -> str:

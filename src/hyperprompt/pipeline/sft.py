@@ -43,7 +43,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     examples, held_out = _examples(config, source, validation)
     model = build(config, [*examples, *held_out])
     progress = fit(model, examples, held_out, config, folder, listen)
-    _save(model, config, folder)
+    _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
     log, _ = read_lines(folder / "log.jsonl", from_json)
     result = {
         "arch": config.arch,
@@ -149,11 +149,12 @@ def _claim(config: SFTConfig, folder: Path) -> None:
     atomic_write(path, text)
 
 
-def _save(model: Model, config: SFTConfig, folder: Path) -> None:
+def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Path) -> None:
     from hyperprompt.llm import adapters
+    from hyperprompt.llm.adapters import Adapter
     from hyperprompt.sft.model import SlotModel
 
     model.save(folder / "model")
     if isinstance(model, SlotModel) and model.adapted is not None:
         base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
-        adapters.record(folder / "model", base.name, base.sha, model.prompt, made)
+        adapters.record(Adapter(folder / "model", base.name, base.sha, model.prompt, tuple(algorithms)), made)
