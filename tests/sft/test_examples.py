@@ -2,20 +2,20 @@ import dataclasses
 
 import numpy as np
 import pytest
-from sft_runs import make_example, make_state
 
 from hyperprompt.errors import InvalidValue
 from hyperprompt.llm.tokens import Encoder
 from hyperprompt.llm.weights import load
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.sft.examples import Augmentation, longest, prefix, sequence
+from hyperprompt.testing import lessons
 
 PROMPT = PromptConfig(transitions=0)
 
 
 @pytest.fixture
 def example():
-    return make_example(0)
+    return lessons.example(0)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def encoder():
 
 
 def test_an_earlier_decision_had_the_theta_of_the_interval_before_it():
-    state = make_state(3)
+    state = lessons.state(3)
     assert prefix(state, state.index) is state
     for i in range(1, state.index):
         before = prefix(state, i)
@@ -36,7 +36,7 @@ def test_an_earlier_decision_had_the_theta_of_the_interval_before_it():
 
 
 def test_a_run_is_known_by_its_longest_state():
-    state, other = make_state(1), make_state(2)
+    state, other = lessons.state(1), lessons.state(2)
     found = longest([prefix(state, 2), other, state, prefix(state, 4)])
     assert [s.index for s in found] == [5, 5]
     assert found[0] is state

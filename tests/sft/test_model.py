@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from sft_runs import make_example
 
 from hyperprompt.controllers.llm import LLMController
 from hyperprompt.errors import ModelUnavailable
@@ -16,6 +15,7 @@ from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.prompt.layout import settle
 from hyperprompt.sft.examples import prefix
 from hyperprompt.sft.model import SlotModel, scrambled
+from hyperprompt.testing import lessons
 
 PROMPT = PromptConfig(transitions=0)
 
@@ -24,7 +24,7 @@ PROMPT = PromptConfig(transitions=0)
 def trained(tmp_path_factory):
     """A few steps on one run, and the folder of the adapter."""
     model = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3)
-    example = make_example(0)
+    example = lessons.example(0)
     optimiser = torch.optim.AdamW(model.trained(), lr=5e-3)
     losses = []
     for _ in range(8):
@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
 
 def test_training_scores_what_the_policy_answers():
     """One pass over the whole transcript, against a session that grows row by row."""
-    example, base = make_example(1), weights.load(dtype="float32")
+    example, base = lessons.example(1), weights.load(dtype="float32")
     model = SlotModel(base, PROMPT, rank=4)
     with torch.no_grad():
         whole = model.score(example)[0].numpy().reshape(6, 4, 7)
@@ -80,7 +80,7 @@ def test_an_adapter_decides_as_it_was_trained(trained):
 def test_runs_of_another_algorithm_are_kept_as_they_are(trained):
     *_, folder = trained
     controller = LLMController(str(folder))
-    ppo = make_example(0).state
+    ppo = lessons.example(0).state
     sac = dataclasses.replace(ppo, run="sac", task=dataclasses.replace(ppo.task, algorithm="sac"))
     with pytest.warns(UserWarning, match="trained for ppo only"):
         controller.prepare([sac])

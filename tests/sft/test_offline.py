@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
-from sft_runs import make_state
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.core import STEPS
 from hyperprompt.sft import offline
+from hyperprompt.testing import lessons
 
 
 def checkpoint(slope: float, seed: int = 0) -> Checkpoint:
     """A larger learning rate pays `slope` a step; the rest does nothing."""
     rng = np.random.default_rng(seed)
-    state = make_state(seed)
+    state = lessons.state(seed)
     steps = rng.integers(7, size=(60, len(state.space)))
     end = slope * np.asarray(STEPS)[steps[:, 0]]
     return Checkpoint(

@@ -3,7 +3,6 @@ import json
 
 import numpy as np
 import pytest
-from sft_runs import make_example
 
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
@@ -12,9 +11,10 @@ from hyperprompt.sft import train
 from hyperprompt.sft.config import SFTConfig, read
 from hyperprompt.sft.controls import NumericModel
 from hyperprompt.sft.examples import Example
+from hyperprompt.testing import lessons
 
-SOURCE = [make_example(seed) for seed in range(40)]
-VALIDATION = [make_example(seed) for seed in range(100, 110)]
+SOURCE = [lessons.example(seed) for seed in range(40)]
+VALIDATION = [lessons.example(seed) for seed in range(100, 110)]
 CONFIG = SFTConfig(data=("x",), arch="mlp", learning_rate=1e-2, epochs=30, batch=4, patience=1000, evaluations=1)
 
 

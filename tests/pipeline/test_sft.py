@@ -1,0 +1,79 @@
+"""The stage on a dataset with a known right answer."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hyperprompt.collect import dataset
+from hyperprompt.controllers.registry import create
+from hyperprompt.core import STEPS
+from hyperprompt.errors import DatasetError, InvalidValue
+from hyperprompt.pipeline import sft
+from hyperprompt.sft.config import read
+from hyperprompt.testing import lessons
+
+FAST = {"learning_rate": 1e-2, "epochs": 20, "batch": 4, "evaluations": 1, "tau": 0.1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    dataset.write(folder / "source" / "a.parquet", lessons.checkpoints(range(30)), {})
+    dataset.write(folder / "validation" / "a.parquet", lessons.checkpoints(range(100, 112)), {})
+    return {"data": [folder / "source"], "validation": [folder / "validation"]}
+
+
+@pytest.mark.parametrize("labels", ["pooled", "effects"])
+def test_a_control_finds_what_paid_and_beats_acting_blindly(tmp_path, data, labels):
+    config = read("short", {**data, **FAST, "arch": "mlp", "labels": labels})
+    result = sft.run(config, tmp_path / "run")
+    arms = result["offline"]["ppo"]
+    assert arms["checkpoints"] == 12
+    assert arms["mlp"]["gain"]["low"] > 0.15
+    assert arms["blind"]["less"]["low"] > 0.1
+    assert arms["keep"]["less"]["low"] > 0.15
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "| mlp | +0." in card
+    assert (tmp_path / "run" / "curves.svg").stat().st_size > 1000
+    controller = create(f"numeric:{tmp_path / 'run' / 'model'}")
+    for seed in range(200, 210):
+        state = lessons.state(seed)
+        (action,) = controller.decide([state])
+        assert np.sign(action.delta["learning_rate"]) == np.sign(STEPS[lessons.answer(state)])
+
+
+def test_a_finished_training_is_not_repeated_and_another_one_refused(tmp_path, data):
+    config = read("short", {**data, **FAST, "epochs": 1, "arch": "gru"})
+    first = sft.run(config, tmp_path / "run")
+    lines = []
+    assert sft.run(config, tmp_path / "run", lines.append) == json.loads(json.dumps(first))
+    assert not lines
+    with pytest.raises(InvalidValue, match="another configuration"):
+        sft.run(config.model_copy(update={"seed": 1}), tmp_path / "run")
+
+
+def test_without_validation_data_some_source_runs_are_set_aside(tmp_path, data):
+    config = read("short", {"data": data["data"], **FAST, "epochs": 1, "arch": "mlp", "held_out": 0.2})
+    result = sft.run(config, tmp_path / "run")
+    assert (result["source_runs"], result["validation_runs"]) == (24, 6)
+    assert result["offline"] == {}
+
+
+def test_a_damaged_dataset_is_named(tmp_path, data):
+    folder = tmp_path / "copy"
+    dataset.write(folder / "a.parquet", lessons.checkpoints(range(4)), {})
+    (folder / "a.parquet").write_bytes(b"nonsense")
+    with pytest.raises(DatasetError, match=r"a\.parquet"):
+        sft.run(read("short", {"data": [folder], "arch": "mlp"}), tmp_path / "run")
+
+
+def test_the_language_model_goes_the_same_way(tmp_path, data):
+    """One epoch of adapters in the topmost layers: the loss falls, and the adapter steers."""
+    config = read("tiny", {**data, "learning_rate": 2e-3, "tau": 0.1})
+    result = sft.run(config, tmp_path / "run")
+    assert result["validation_kl"] < 0.5 * result["before"]
+    assert {"llm", "blind", "teacher", "keep"} < set(result["offline"]["ppo"])
+    controller = create(f"llm:{tmp_path / 'run' / 'model'}")
+    (action,) = controller.decide([lessons.state(300)])
+    assert set(action.delta) == set(lessons.state(300).space.names)
