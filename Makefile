@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Small networks train many times slower on several threads; the language model takes all cores for its own passes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-all bench bench-envs bench-smoke lint clean
+.PHONY: help setup demo test test-all bench bench-envs bench-smoke meta-train-tiny lint clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,13 @@ bench-envs: setup  ## the suites' training speed, against stock Stable-Baselines
 
 bench-smoke: setup  ## a small benchmark of controllers and a tuner, about five minutes: runs/benchmark-smoke/report.html
 	$(BIN)/python -m hyperprompt benchmark suites/smoke.yaml
+
+meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes, to see that it works: runs/meta-tiny
+	$(BIN)/python -m hyperprompt collect collections/tiny.yaml --out runs/meta-tiny/branches
+	$(BIN)/python -m hyperprompt sft --preset tiny --arch mlp --data runs/meta-tiny/branches --out runs/meta-tiny/first
+	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
+	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/branches --data runs/meta-tiny/rolls --out runs/meta-tiny/llm
+	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

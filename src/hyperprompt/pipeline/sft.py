@@ -80,8 +80,7 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.arch == "llm-random":
         language_model = scrambled(language_model, config.seed)
     prompt = PromptConfig.from_dict(config.prompt)
-    augmentation = Augmentation() if config.augment else None
-    return SlotModel(language_model, prompt, config.rank, config.layers, config.seed, augmentation)
+    return SlotModel(language_model, prompt, config.rank, config.layers, config.seed, Augmentation.of(config.augment))
 
 
 def _examples(

@@ -52,7 +52,8 @@ class SFTConfig(BaseModel):
     """Evaluations without a better one after which training stops."""
     evaluations: int = Field(default=2, ge=1)
     """Evaluations an epoch; each one is also a checkpoint."""
-    augment: bool = True
+    augment: float = Field(default=0.2, ge=0, le=1)
+    """Odds of another order of the hyperparameters; a quarter of it, of other changes: see `Augmentation`."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
     """Share of the source runs set aside where no validation data is given."""
     seed: int = Field(default=0, ge=0)

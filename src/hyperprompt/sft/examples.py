@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,11 @@ class Augmentation:
     """The task line missing."""
     history: float = 0.1
     """The steps last taken missing."""
+
+    @classmethod
+    def of(cls, odds: float) -> Augmentation:
+        """The default one, scaled down from 1."""
+        return cls(**{f.name: odds * f.default for f in fields(cls)})
 
     def __call__(self, state: MetaState, config: PromptConfig, rng: np.random.Generator) -> tuple[MetaState, PromptConfig]:
         names = list(state.space.names)
