@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Augmentation:
     @classmethod
     def of(cls, odds: float) -> Augmentation:
         """The default one, scaled down from 1."""
-        return cls(**{f.name: odds * f.default for f in fields(cls)})
+        return cls(**{name: odds * value for name, value in asdict(cls()).items()})
 
     def __call__(self, state: MetaState, config: PromptConfig, rng: np.random.Generator) -> tuple[MetaState, PromptConfig]:
         names = list(state.space.names)
