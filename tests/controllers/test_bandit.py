@@ -17,7 +17,8 @@ from hyperprompt.core import Interval, MetaState, Signals, Task
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import AVAILABLE, HyperparameterSpace, Theta, for_algorithm
 
-PPO = for_algorithm("ppo").subset(["learning_rate", "vf_coef", "batch_size", "n_epochs"])
+# Bounds that hold twice the default number of epochs: three arms each.
+PPO = for_algorithm("ppo").subset(["learning_rate", "vf_coef", "batch_size", "n_epochs"]).bounded({"n_epochs": (1, 20)})
 Return = Callable[[int, Theta], float]
 
 
@@ -145,7 +146,7 @@ def test_the_arms_are_half_once_and_twice_the_default() -> None:
         space = for_algorithm(algorithm).bounded(bounds)
         return {name: pytest.approx(sorted(arms)) for name, arms in clusters(space, 3).items()}
 
-    ppo, sac = of("ppo", vf_coef=(0.4, 1.0)), of("sac")
+    ppo, sac = of("ppo", vf_coef=(0.4, 1.0), n_epochs=(1, 20)), of("sac")
     assert ppo["learning_rate"] == [1.5e-4, 3e-4, 6e-4]
     assert ppo["n_epochs"] == [5, 10, 20]
     assert ppo["vf_coef"] == [0.4, 0.5, 1.0]
@@ -181,5 +182,5 @@ def test_its_options_come_through_the_registry() -> None:
     for options in ({"memory": 0}, {"memory": 2.5}, {"exploration": -1}, {"exploration": "much"}, {"exploration": math.nan}):
         with pytest.raises(InvalidValue, match=next(iter(options))):
             registry.create("bandit", options=options)
-    with pytest.raises(InvalidValue, match="bandit and llm only, not for 'static'"):
+    with pytest.raises(InvalidValue, match="bandit, hyperprompt, llm only, not for 'static'"):
         registry.create("static", options={"memory": 7})

@@ -56,9 +56,9 @@ def test_rendering_is_deterministic_and_survives_json():
 def test_the_text_of_known_rows():
     s = state(2)
     assert template.head(s, COMPACT) == ("ppo discrete 2 vector 4 envs 8 steps 10000\n", "lr epochs bonus clip")
-    assert template.row(s, 0, COMPACT).text == "\n00" + "--" * 10 + "-" * 7 + "42760042" + "3333" + ">3333"
+    assert template.row(s, 0, COMPACT).text == "\n00" + "--" * 10 + "-" * 7 + "42990042" + "3333" + ">3333"
     assert template.row(s, 2, VERBOSE).text == (
-        "\n02% return 99 change 99 best 62 KL 57 entropy 06 fit 54 lr 16 epochs 42 bonus 00 clip 47 last 1234 next 3333"
+        "\n02% return 99 change 99 best 62 KL 57 entropy 06 fit 54 lr 16 epochs 54 bonus 00 clip 47 last 1234 next 3333"
     )
 
 

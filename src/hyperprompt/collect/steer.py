@@ -23,8 +23,8 @@ from hyperprompt.meta.run import MetaRun
 
 LANES = 8
 """Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
-SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"]).bounded({"n_epochs": (1, 10)})
-"""The default tuned set. Ten epochs are the most here: the time of a run is nearly proportional to them."""
+SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
+"""The default tuned set."""
 UPDATES = 64
 N_STEPS = 32
 """Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""

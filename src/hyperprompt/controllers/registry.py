@@ -100,7 +100,7 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
     """
     name, _, argument = spec.partition(":")
     if options and name not in _TAKES_OPTIONS:
-        raise InvalidValue(f"options ({', '.join(options)}) are for {' and '.join(_TAKES_OPTIONS)} only, not for {spec!r}")
+        raise InvalidValue(f"options ({', '.join(options)}) are for {', '.join(_TAKES_OPTIONS)} only, not for {spec!r}")
     if name in CONTROLLERS:
         if argument and name not in _TAKES_ARGUMENT:
             raise InvalidValue(f"controller {name!r} takes no argument, not {argument!r}")
