@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hyperprompt.collect import split
 from hyperprompt.collect.scales import GYMNAX, scale_of
@@ -22,8 +22,10 @@ from hyperprompt.config import RunConfig, read_yaml, validated
 from hyperprompt.envs import make as envs
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
+from hyperprompt.pipeline.methods import search_space
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.suite import RESERVED, check_set, merge
+from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
 LIVE_ONLY = ("options", "every", "set", "checkpoints", "horizon_steps", "scale")
@@ -64,6 +66,13 @@ class Recipe(BaseModel):
     tuner: str = "tpe"
     trials: int = Field(default=8, ge=2, le=1000)
     """Runs of a search, the first with the defaults."""
+
+    @field_validator("scale")
+    @classmethod
+    def _upward(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and not scale[0] < scale[1]:
+            raise ValueError(f"random actions at {scale[0]:g} are not below static defaults at {scale[1]:g}")
+        return scale
 
     @property
     def compiled(self) -> bool:
@@ -158,7 +167,9 @@ def _check(recipe: Recipe, collection: Collection) -> None:
     recipe.task_scale()
     if not recipe.compiled:
         check_set(recipe.set, "set", (*RESERVED, "steps", "every"))
-        recipe.run_config(seed=0)
+        config = recipe.run_config(seed=0)
+        if recipe.mode == "bayes":
+            tuners.create(recipe.tuner, search_space(config), 0)
         return
     if recipe.mode != "branch":
         raise InvalidValue(f"mode: compiled tasks know branch only, not {recipe.mode}")
