@@ -25,6 +25,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "key": ({"roundz": 3}, ["'roundz'", "'rounds'"]),
     "key of a task": ({"tasks": [{"env": "CartPole-v1", "action": 9}]}, ["tasks.0.action", "'actions'"]),
     "key of a family": ({"families": {"procgen": {"horizon": 9}}}, ["families.procgen.horizon", "horizon_updates"]),
+    "key of one task in a family": ({"families": {"plain": {"env": "CartPole-v1"}}}, ["families.plain.env", "one task"]),
     "family": ({"families": {"prokgen": {"rounds": 9}}}, ["'prokgen'", "'procgen'"]),
     "value": ({"rounds": 0}, ["rounds", "greater than or equal to 1"]),
     "value of a task": ({"tasks": [{"env": "CartPole-v1", "actions": 2}]}, ["tasks.0.actions", "3"]),

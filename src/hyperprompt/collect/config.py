@@ -28,6 +28,7 @@ from hyperprompt.pipeline.suite import RESERVED, check_set, merge
 from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
+OF_ONE_TASK = ("env", "scale")
 LIVE_ONLY = ("options", "every", "set", "checkpoints", "horizon_steps", "scale")
 """Keys without a meaning for compiled tasks."""
 
@@ -98,6 +99,9 @@ class Recipe(BaseModel):
         return resolve(validated(RunConfig, {**values, "controller": "static", "seed": seed, "checkpoints": False}))
 
 
+SHARED = tuple(key for key in Recipe.model_fields if key not in OF_ONE_TASK)
+
+
 class Collection(BaseModel):
     """Everything that decides a dataset."""
 
@@ -117,8 +121,8 @@ def load(path: Path) -> Collection:
     values = read_yaml(path)
     shared = {key: value for key, value in values.items() if key not in OWN}
     for key in shared:
-        if key not in Recipe.model_fields or key in ("env", "scale"):
-            raise UnknownName(f"key in {path}", key, (*OWN, *(k for k in Recipe.model_fields if k not in ("env", "scale"))))
+        if key not in SHARED:
+            raise UnknownName(f"key in {path}", key, (*OWN, *SHARED))
     _layer(shared, "")
     families = values.get("families") or {}
     if not isinstance(families, dict):
@@ -127,6 +131,8 @@ def load(path: Path) -> Collection:
         if name not in (GYMNAX, *envs.FAMILIES):
             raise UnknownName("family in families", str(name), (GYMNAX, *envs.FAMILIES))
         _layer(layer, f"families.{name}")
+        if own := [key for key in OF_ONE_TASK if key in layer]:
+            raise InvalidValue(f"families.{name}.{own[0]}: belongs into the entry of one task")
     tasks = values.get("tasks")
     if not isinstance(tasks, list) or not tasks:
         raise InvalidValue(f"{path}: tasks: expected a list of names or entries, at least one")
@@ -175,6 +181,6 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         raise InvalidValue(f"mode: compiled tasks know branch only, not {recipe.mode}")
     for key in LIVE_ONLY:
         if getattr(recipe, key) != Recipe.model_fields[key].default:
-            raise InvalidValue(f"{key}: means nothing for a compiled task")
+            raise InvalidValue(f"{key}: means nothing for a compiled task; under families it can be set for others")
     if recipe.episodes < 1:
         raise InvalidValue("episodes: a compiled task needs at least one")

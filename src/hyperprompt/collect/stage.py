@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -136,6 +137,7 @@ def _pool(jobs: int) -> Executor:
 def _prepare() -> None:
     """A worker has one thread, and ends with whoever started it, in the middle of a round as well."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # control-C is the parent's to deal with
     parent = multiprocessing.parent_process()
     assert parent is not None
 
