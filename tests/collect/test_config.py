@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 import yaml
 
 from hyperprompt import cli
-from hyperprompt.collect import config
+from hyperprompt.collect import config, split
+from hyperprompt.collect.scales import scale_of
+from hyperprompt.errors import HyperPromptError
 
 SHIPPED = sorted((Path(__file__).parents[2] / "collections").glob("*.yaml"))
 
@@ -91,12 +94,19 @@ def test_shipped_collections_can_be_read(path: Path) -> None:
     assert config.load(path).tasks
 
 
-def test_the_source_collection_covers_the_families_the_bars_ask_for() -> None:
+def test_the_source_collection_is_large_and_takes_every_source_task_that_has_a_scale() -> None:
     recipes = config.load(next(path for path in SHIPPED if path.stem == "source")).tasks
-    decisions = {"procgen": 0, "nethack": 0, "ant": 0, "gymnax": 0, "plain": 0}
+    decisions: dict[str, int] = {}
     for recipe in recipes:
         checkpoints = 8 if recipe.compiled else recipe.checkpoints
-        decisions[recipe.family] += recipe.rounds * checkpoints * recipe.actions * recipe.seeds
-    assert min(decisions["procgen"], decisions["nethack"], decisions["ant"]) >= 200
+        decisions[recipe.family] = (
+            decisions.get(recipe.family, 0) + recipe.rounds * checkpoints * recipe.actions * recipe.seeds
+        )
+    assert min(decisions.values()) >= 200
     assert sum(decisions.values()) >= 8000
-    assert len(recipes) >= 12
+    scaled = set()
+    for task in split.split()["source"]:
+        with contextlib.suppress(HyperPromptError):
+            scaled |= {task} if scale_of(task) else set()
+    assert {recipe.env for recipe in recipes} == scaled
+    assert len(scaled) >= 12
