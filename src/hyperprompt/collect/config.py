@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hyperprompt.collect import split
 from hyperprompt.collect.scales import GYMNAX, scale_of
@@ -23,10 +23,13 @@ from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
+from hyperprompt.pipeline.methods import search_space
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.suite import RESERVED, check_set, merge
+from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
+OF_ONE_TASK = ("env", "scale")
 LIVE_ONLY = ("options", "every", "set", "checkpoints", "horizon_steps", "scale")
 """Keys without a meaning for compiled tasks."""
 
@@ -69,6 +72,13 @@ class Recipe(BaseModel):
     trials: int = Field(default=8, ge=2, le=1000)
     """Runs of a search, the first with the defaults."""
 
+    @field_validator("scale")
+    @classmethod
+    def _upward(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and not scale[0] < scale[1]:
+            raise ValueError(f"random actions at {scale[0]:g} are not below static defaults at {scale[1]:g}")
+        return scale
+
     @property
     def compiled(self) -> bool:
         return self.env.startswith(f"{GYMNAX}/")
@@ -93,6 +103,9 @@ class Recipe(BaseModel):
         return resolve(validated(RunConfig, {**values, "controller": "static", "seed": seed, "checkpoints": False}))
 
 
+SHARED = tuple(key for key in Recipe.model_fields if key not in OF_ONE_TASK)
+
+
 class Collection(BaseModel):
     """Everything that decides a dataset."""
 
@@ -112,8 +125,8 @@ def load(path: Path) -> Collection:
     values = read_yaml(path)
     shared = {key: value for key, value in values.items() if key not in OWN}
     for key in shared:
-        if key not in Recipe.model_fields or key in ("env", "scale"):
-            raise UnknownName(f"key in {path}", key, (*OWN, *(k for k in Recipe.model_fields if k not in ("env", "scale"))))
+        if key not in SHARED:
+            raise UnknownName(f"key in {path}", key, (*OWN, *SHARED))
     _layer(shared, "")
     families = values.get("families") or {}
     if not isinstance(families, dict):
@@ -122,6 +135,8 @@ def load(path: Path) -> Collection:
         if name not in (GYMNAX, *envs.FAMILIES):
             raise UnknownName("family in families", str(name), (GYMNAX, *envs.FAMILIES))
         _layer(layer, f"families.{name}")
+        if own := [key for key in OF_ONE_TASK if key in layer]:
+            raise InvalidValue(f"families.{name}.{own[0]}: belongs into the entry of one task")
     tasks = values.get("tasks")
     if not isinstance(tasks, list) or not tasks:
         raise InvalidValue(f"{path}: tasks: expected a list of names or entries, at least one")
@@ -163,12 +178,14 @@ def _check(recipe: Recipe, collection: Collection) -> None:
     registry.create(recipe.controller)
     if not recipe.compiled:
         check_set(recipe.set, "set", (*RESERVED, "steps", "every"))
-        recipe.run_config(seed=0)
+        config = recipe.run_config(seed=0)
+        if recipe.mode == "bayes":
+            tuners.create(recipe.tuner, search_space(config), 0)
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
     for key in LIVE_ONLY:
         if getattr(recipe, key) != Recipe.model_fields[key].default:
-            raise InvalidValue(f"{key}: means nothing for a compiled task")
+            raise InvalidValue(f"{key}: means nothing for a compiled task; under families it can be set for others")
     if recipe.episodes < 1:
         raise InvalidValue("episodes: a compiled task needs at least one")

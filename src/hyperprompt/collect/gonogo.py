@@ -103,7 +103,8 @@ def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
 
 def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None:
     """Append one line per task and arm to `out`; pairs that are there already are skipped."""
-    rows, data = grid.load(grid_file), dataset.read(branch_folder)
+    rows = grid.load(grid_file)
+    data = dataset.read(branch_folder) if "student" in config.arms else []
     done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
     students: dict[str, Student] = {}
     for name in config.test:

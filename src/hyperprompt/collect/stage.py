@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from threading import Thread
@@ -103,9 +104,8 @@ def _carry_out(todo: list[Round], out: Path, jobs: int, outlook: Outlook, say: C
     failures: list[str] = []
     running: dict[Future[Outcome], Round] = {}
     queue = list(todo)
-    # A process a round: compiled programs and environments of a hundred rounds would not fit into one.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare, max_tasks_per_child=1) as pool:
+    others = set(multiprocessing.active_children())
+    with _pool(jobs) as pool:
         try:
             while queue or running:
                 while queue and len(running) < jobs:
@@ -122,15 +122,22 @@ def _carry_out(todo: list[Round], out: Path, jobs: int, outlook: Outlook, say: C
         except BrokenExecutor as error:
             raise HyperPromptError("a worker process died, for lack of memory perhaps; the same command goes on") from error
         except BaseException:
-            for process in list(pool._processes.values()):
-                process.kill()
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
             raise
     return failures
+
+
+def _pool(jobs: int) -> Executor:
+    # A process a round: compiled programs and environments of a hundred rounds would not fit into one.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, context, initializer=_prepare, max_tasks_per_child=1)
 
 
 def _prepare() -> None:
     """A worker has one thread, and ends with whoever started it, in the middle of a round as well."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # control-C is the parent's to deal with
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,0 +1,51 @@
+"""Main effects, on synthetic tables."""
+
+import numpy as np
+import pytest
+
+from hyperprompt.collect.design import branches
+from hyperprompt.collect.effects import main_effects
+from hyperprompt.core import KEEP, STEPS
+from hyperprompt.errors import InvalidValue
+
+LEVELS = np.asarray(STEPS)
+
+
+def table(noise: float, seeds: int = 2, seed: int = 0):
+    """Scores of 12 joint actions: the first parameter helps, the second has its best at +0.5, the third does nothing."""
+    rng = np.random.default_rng(seed)
+    steps = LEVELS[branches(rng, 12, seeds, 3)[0]]
+    scores = 0.2 * steps[:, 0] - 0.1 * (steps[:, 1] - 0.5) ** 2 + noise * rng.standard_normal(len(steps))
+    return steps, scores
+
+
+def test_main_effects_are_recovered_where_there_is_no_noise():
+    effects, _ = main_effects(*table(0.0), ridge=1e-6)
+    np.testing.assert_allclose(effects[0], 0.2 * LEVELS, atol=1e-3)
+    np.testing.assert_allclose(effects[1], -0.1 * (LEVELS - 0.5) ** 2 + 0.025, atol=1e-3)
+    np.testing.assert_allclose(effects[2], 0.0, atol=1e-3)
+
+
+def test_keep_is_the_zero_of_every_effect_and_has_no_error():
+    effects, errors = main_effects(*table(0.3))
+    np.testing.assert_array_equal(effects[:, KEEP], 0.0)
+    np.testing.assert_array_equal(errors[:, KEEP], 0.0)
+    assert (np.delete(errors, KEEP, 1) > 0).all()
+
+
+def test_standard_errors_cover_the_truth():
+    inside, tables = 0, 200
+    for seed in range(tables):
+        effects, errors = main_effects(*table(0.2, seed=seed), ridge=1e-6)
+        inside += abs(effects[0, -1] - 0.4) < 1.96 * errors[0, -1]
+    assert 0.88 < inside / tables < 0.98
+
+
+def test_more_seeds_make_smaller_errors():
+    few, many = (main_effects(*table(0.2, seeds=n))[1][0, 0] for n in (2, 32))
+    assert many < 0.5 * few
+
+
+def test_mismatched_tables_are_refused():
+    with pytest.raises(InvalidValue, match=r"\(5, 2\)"):
+        main_effects(np.zeros((5, 2)), np.zeros(4))

@@ -1,0 +1,65 @@
+"""The split: parts that do not meet, refusals, and the count of looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hyperprompt.collect import split
+from hyperprompt.envs import make as envs
+from hyperprompt.errors import InvalidValue
+
+
+def test_no_task_is_in_two_parts_and_each_exists() -> None:
+    parts = split.split()
+    tasks = [task for part in parts.values() for task in part]
+    assert len(tasks) == len(set(tasks))
+    for task in tasks:
+        if task.startswith("gymnax/"):
+            pytest.importorskip("gymnax")
+            from hyperprompt.collect.tasks import SOURCES
+
+            assert task.removeprefix("gymnax/") in SOURCES
+        else:
+            envs.exists(task)
+
+
+def test_the_sealed_part_is_what_the_bars_ask_for() -> None:
+    sealed = split.split()["test"]
+    assert sum(task.startswith("procgen/") for task in sealed) >= 2
+    assert sum(task.startswith("nethack/") for task in sealed) >= 1
+    ants = [task for task in sealed if task.startswith("ant/")]
+    assert len(ants) == 2
+    assert all(envs.describe(ant).algorithm == "sbx-sac" for ant in ants)
+    assert sum("/" not in task for task in sealed) == 3
+    assert "LunarLander-v3" in split.split()["validation"]
+
+
+def test_every_listed_task_has_its_part() -> None:
+    # Reacher-v5 has no part: it is held back.
+    free = {"ant/custom", "Reacher-v5"}
+    assert {entry.name for entry in envs.list_envs() if split.part_of(entry.name) is None} == free
+
+
+def test_test_tasks_are_always_refused_and_validation_tasks_unless_asked_for() -> None:
+    split.check("CartPole-v1")
+    split.check("a task of the user's")
+    split.check("procgen/ninja", validation=True)
+    with pytest.raises(InvalidValue, match="validation task"):
+        split.check("procgen/ninja")
+    for validation in (False, True):
+        with pytest.raises(InvalidValue, match="sealed"):
+            split.check("procgen/coinrun", validation)
+
+
+def test_looks_at_sealed_tasks_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "looks.jsonl"
+    assert split.look("first", ["CartPole-v1", "LunarLander-v3"], path) == 0
+    assert not path.exists()
+    assert split.look("final", ["nethack/score", "CartPole-v1", "ant/test-0"], path) == 1
+    assert split.look("final", ["ant/test-0"], path) == 2
+    assert [(look["suite"], look["tasks"]) for look in split.looks(path)] == [
+        ("final", ["ant/test-0", "nethack/score"]),
+        ("final", ["ant/test-0"]),
+    ]
