@@ -185,7 +185,7 @@ def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert done.failed == 1
     assert len(list((tmp_path / "out" / "records").iterdir())) == 3
     text = benchmark.report(done, "x")[0].read_text()
-    assert "Failed: static on CartPole-v1, seed 1: RuntimeError: out of luck" in text
+    assert "Failed: static on CartPole-v1, seed 1, after 0 steps: RuntimeError: out of luck" in text
     assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
     again = Here()
     assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1

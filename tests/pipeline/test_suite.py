@@ -74,6 +74,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "score": ({"score": "final"}, ["score", "'auc'"]),
     "account": ({"accounts": ["sum"]}, ["accounts", "'total'"]),
     "jobs": ({"jobs": 0}, ["jobs"]),
+    "time limit": ({"time_limit": 0}, ["time_limit", "greater than 0"]),
     "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
     "baseline that steers": ({"baseline": "mine", **method(controller="random")}, ["baseline", "static"]),
     "meta-training of nobody": ({"meta_training_steps": {"llm": 5}}, ["meta_training_steps", "'llm'"]),

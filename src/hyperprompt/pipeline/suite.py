@@ -8,6 +8,7 @@ methods:
 seeds: 5                      # a count or a list, like the two below; the three must not overlap
 tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
 target: {share: 0.9, seeds: 3}
+time_limit: 7200              # wall seconds a run, for what hangs: by default none
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class Suite(_Strict):
     resamples: int = Field(default=2000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     jobs: int = Field(default=1, ge=1, le=4096)
+    time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Wall seconds for a run of T steps, then it is ended and counts as failed; a population has them for each member."""
     out: Path | None = None
     path: Path
 
