@@ -30,6 +30,7 @@ def method(**settings: Any) -> dict[str, Any]:
 
 BAD: dict[str, tuple[Any, list[str]]] = {
     "key": ({"seedz": 3}, ["'seedz'", "'seeds'"]),
+    "key that is none": ({"text": "x"}, ["'text'", "tasks"]),
     "key of a task": ({"tasks": [{"env": "CartPole-v1", "step": 9}]}, ["tasks.0.step", "'steps'"]),
     "key of a method": (method(tuner="random", trails=3), ["methods.mine.trails", "'trials'"]),
     "key of the target": ({"target": {"shares": 0.5}}, ["target.shares", "'share'"]),

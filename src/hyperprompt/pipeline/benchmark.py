@@ -150,7 +150,7 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
     protocol = benchmark_report.Protocol(
         name=suite.name,
         command=command,
-        suite=suite.path.read_text(),
+        suite=suite.text,
         seeds={key: value for key, value in seeds.items() if isinstance(value, tuple)},
         accounts=suite.accounts,
         meta_training_steps=suite.meta_training_steps,

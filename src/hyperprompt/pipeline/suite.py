@@ -8,7 +8,6 @@ methods:
 seeds: 5                      # a count or a list, like the two below; the three must not overlap
 tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
 target: {share: 0.9, seeds: 3}
-time_limit: 7200              # wall seconds a run, for what hangs: by default none
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class Target(_Strict):
 
 
 class Suite(_Strict):
-    """The whole protocol. Lists of seeds are filled in; `path` is the file it came from."""
+    """The whole protocol. Lists of seeds are filled in; `text` is the file as it was read."""
 
     name: str
     tasks: tuple[TaskEntry, ...]
@@ -118,7 +117,7 @@ class Suite(_Strict):
     time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Wall seconds for a run of T steps, then it is ended and counts as failed; a population has them for each member."""
     out: Path | None = None
-    path: Path
+    text: str
 
     @field_validator("accounts")
     @classmethod
@@ -138,7 +137,10 @@ def load(path: Path) -> Suite:
     Raises:
         InvalidValue, UnknownName: one line naming the key, what is wrong with it, and the valid choices.
     """
-    values = {"name": path.stem, **read_yaml(path), "path": path}
+    values = {"name": path.stem, **read_yaml(path)}
+    if "text" in values:  # which is no key of the file
+        raise UnknownName("key", "text", (key for key in Suite.model_fields if key != "text"))
+    values["text"] = path.read_text()
     for key in ("tasks", "methods"):
         if not values.get(key):
             raise InvalidValue(f"{path}: {key} is empty: a suite needs at least one")
@@ -149,12 +151,8 @@ def load(path: Path) -> Suite:
     values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
     values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
     suite = validated(Suite, values)
-    suite = suite.model_copy(
-        update={
-            "seeds": _seeds("seeds", suite.seeds),
-            "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds),
-        }
-    )
+    seeds = {"seeds": _seeds("seeds", suite.seeds), "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds)}
+    suite = suite.model_copy(update=seeds)
     _check_names(suite)
     _check_seeds(suite)
     return suite
