@@ -133,6 +133,7 @@ def test_a_population_is_one_run_that_costs_all_members_steps(finished: Finished
         assert run["members"] == 2
         assert run["result"]["steps"] == 2 * 256
         assert run["curve"]["step"][-1] == 256
+        assert 0 <= run["result"]["copies"] < len(run["curve"]["step"])
         assert len(run["theta"]["learning_rate"]) == len(run["curve"]["step"])
 
 

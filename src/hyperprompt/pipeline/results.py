@@ -97,6 +97,7 @@ def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
             "adapt_seconds": trained["adapt_seconds"],
             "gradient_updates": trained["updates"],
             "decisions": sum(len(member["steps"]) for member in members),
+            "copies": sum(donor is not None for member in members for donor in member["copied_from"]),
         },
         "curve": {"step": steps, "return_mean": returns},
         "config": config.model_dump(mode="json"),
