@@ -146,7 +146,7 @@ def covered(tables: Tables) -> Table | None:
             size = nearest(count, seeds)
             low, high = recorded()[statistic, size_name(size)]
             rows.append((what, size_name((seeds,) * count), size_name(size), f"{low:.2f} to {high:.2f}"))
-    header = ("interval of", "tasks x seeds here, at least", "nearest size measured", "share that holds the truth")
+    header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
     note = (
         "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
         "that are 95% by name (python -m hyperprompt.evaluation.coverage). In account 2 a tuner has as many sequences as "
