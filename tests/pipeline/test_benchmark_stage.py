@@ -134,7 +134,15 @@ def test_a_population_is_one_run_that_costs_all_members_steps(finished: Finished
         assert run["result"]["steps"] == 2 * 256
         assert run["curve"]["step"][-1] == 256
         assert 0 <= run["result"]["copies"] < len(run["curve"]["step"])
-        assert len(run["theta"]["learning_rate"]) == len(run["curve"]["step"])
+        assert all(len(values) == len(run["curve"]["step"]) for values in run.get("theta", {}).values())
+
+
+def test_a_population_that_only_selects_shows_no_schedule(tmp_path: Path) -> None:
+    methods = {"static": TINY["methods"]["static"], "select": {"population": 2, "select_only": True}}
+    done = benchmark.run(load(tmp_path, methods=methods, seeds=1, target={"seeds": 1}), executor=Here())
+    (run,) = (o.run for o in done.outcomes if o.method == "select")
+    assert run["result"]["copies"] > 0
+    assert "theta" not in run
 
 
 def test_the_report(finished: Finished) -> None:

@@ -71,9 +71,7 @@ def from_folder(folder: Path) -> Record:
     if evaluation.exists():
         record["evaluation"] = json.loads(evaluation.read_text())
     theta = {name.removeprefix("theta/"): values for name, values in progress.items() if name.startswith("theta/")}
-    if any(len(set(values)) > 1 for values in theta.values()):
-        record["theta"] = theta
-    return record
+    return record | _changing(theta)
 
 
 def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
@@ -102,9 +100,12 @@ def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
         "curve": {"step": steps, "return_mean": returns},
         "config": config.model_dump(mode="json"),
         "versions": versions(),
-        "theta": {name: [theta[name] for theta in leaders] for name in leaders[0]},
         "members": trained["size"],
-    }
+    } | _changing({name: [theta[name] for theta in leaders] for name in leaders[0]})
+
+
+def _changing(theta: Mapping[str, list[float]]) -> Record:
+    return {"theta": theta} if any(len(set(values)) > 1 for values in theta.values()) else {}
 
 
 def failure(config: RunConfig, error: str, steps: float = 0.0, members: int = 1) -> Record:
