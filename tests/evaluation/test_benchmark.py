@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from hyperprompt.evaluation import benchmark_report, benchmark_tables
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
+from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
 from hyperprompt.evaluation.statistics import Estimate
 
@@ -40,8 +42,8 @@ def run(at: float, seed: int = 0, env: str = "own/task", top: float = 1.0, membe
     return {**record, "members": members} if members > 1 else record
 
 
-def failed(seed: int = 0) -> Record:
-    return {"seed": seed, "error": "Traceback\nValueError: NaN", "config": run(0)["config"]}
+def failed(seed: int = 0, steps: float = 0.0) -> Record:
+    return {"seed": seed, "error": "Traceback\nValueError: NaN", "steps": steps, "config": run(0)["config"]}
 
 
 def outcomes(method: str, *at: float, **more: Any) -> list[Outcome]:
@@ -89,13 +91,28 @@ def test_the_total_account_adds_the_trials_up() -> None:
     assert tuned.beside == 4 * T
 
 
-def test_searches_are_counted_one_by_one_and_failed_trials_cost_their_steps() -> None:
+def test_searches_are_counted_one_by_one_and_failed_trials_cost_the_steps_they_made() -> None:
     found = [
-        Outcome("task", "tpe", 0, run(200, 0), (failed(7001),), 7001),
+        Outcome("task", "tpe", 0, run(200, 0), (failed(7001, 300),), 7001),
         Outcome("task", "tpe", 1, run(NEVER, 1), (run(NEVER, 7002),), 7002),
     ]
     tuned = compare(STATIC, found).tasks[0].cells["tpe"]
-    assert tuned.total.tolist() == [[T + 200, 2 * T], [1, 0]]
+    assert tuned.total.tolist() == [[300 + 200, 2 * T], [1, 0]]
+    assert tuned.spent == (300 + T + T + T) / 2
+
+
+def test_what_failed_early_did_not_reach_the_target_up_to_T() -> None:
+    """Cut off at its own steps, it would count as if it had gone on like the others."""
+    cell = compare(STATIC, [*outcomes("broken", 500), Outcome("task", "broken", 1, failed(1))]).tasks[0].cells["broken"]
+    assert cell.total.tolist() == cell.single.tolist() == [[500, T], [1, 0]]
+    assert cell.spent == T / 2
+
+
+def test_a_failed_population_is_charged_the_steps_of_all_members() -> None:
+    broken = {**failed(1, steps=800), "members": 4}
+    cell = compare(STATIC, [*outcomes("pbt", 300, members=4), Outcome("task", "pbt", 1, broken)]).tasks[0].cells["pbt"]
+    assert cell.spent == (4 * T + 800) / 2
+    assert cell.beside == (3 * T + 600) / 2
 
 
 def test_a_population_counts_all_members_in_the_total_account_only() -> None:
@@ -126,6 +143,16 @@ def test_wins_and_losses() -> None:
     assert ("better", "1: task", "0", "0") in table.rows
     assert ("worse", "0", "1: task", "0") in table.rows
     assert ("one", "0", "0", "1: task") in table.rows
+
+
+def test_the_normalised_gain_over_each_other_method() -> None:
+    made = compare(STATIC, outcomes("better", 100, 100, 100), outcomes("worse", NEVER, NEVER, NEVER))
+    assert made.gain("better", "static", "auc").value == pytest.approx(0.5), "1 is what static ends above random actions"
+    assert made.gain("worse", "better", "auc").value == pytest.approx(-1.0)
+    table = benchmark_tables.gains(made, "final_return")
+    assert table.header == ("method", "over static", "over better", "over worse", "over static, other seeds")
+    assert table.rows[0][1] == NOT_KNOWN
+    assert table.rows[2][2].startswith(f"{MINUS}1 "), table.rows
 
 
 def test_an_interval_that_touches_0_decides_nothing() -> None:
@@ -179,11 +206,47 @@ def test_the_page_is_the_same_every_time_and_escapes_what_it_is_given(tmp_path: 
     page = first[1].decode()
     assert "<script" not in page
     assert "<b>" not in page
-    assert "Failed: &lt;b&gt; on task, seed 1: &lt;script&gt;" in page
+    assert "Failed: &lt;b&gt; on task, seed 1, after 0 steps: &lt;script&gt;" in page
 
 
 def test_a_sequence_is_one_curve() -> None:
-    outcome = Outcome("task", "tpe", 0, run(200), (run(300), failed(), run(400)), 7001)
+    outcome = Outcome("task", "tpe", 0, run(200), (run(300), failed(steps=50), run(400)), 7001)
     made = benchmark_report.sequence(outcome, "tpe")
-    assert made.progress["step"] == [i * T + s for i in (0, 2, 3) for s in STEPS], "a failed trial costs its steps"
+    spent = (0, T + 50, 2 * T + 50)
+    assert made.progress["step"] == [before + s for before in spent for s in STEPS], "a failed trial costs its steps"
     assert made.controller == "tpe"
+
+
+def test_a_population_is_one_curve_over_the_steps_of_all_members() -> None:
+    made = benchmark_report.sequence(Outcome("task", "pbt", 0, run(200, members=4)), "pbt")
+    assert made.progress["step"] == [4 * s for s in STEPS]
+
+
+def test_the_curves_over_all_steps_show_whatever_spends_more_than_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[str]] = []
+
+    def learning_curves(runs: Sequence[Run], *more: Any) -> None:
+        drawn.append([run.controller for run in runs])
+
+    monkeypatch.setattr(benchmark_report.plots, "learning_curves", learning_curves)
+    found = [Outcome("task", "tpe", seed, run(100, seed), (run(NEVER, 7001),), 7001) for seed in (0, 1)]
+    made = compare(STATIC, found, outcomes("pbt", 300, 400, members=4), outcomes("noise", 100))
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))
+    benchmark_report.write(made, protocol, tmp_path)
+    assert drawn[-1] == ["static"] * 3 + ["tpe", "pbt", "pbt"]
+
+
+def test_the_coverage_at_the_nearest_size_stands_beside_the_results() -> None:
+    table = benchmark_tables.covered(compare(STATIC, outcomes("other", 100, 200)))
+    assert table is not None
+    assert [(row[0], *row[1:3]) for row in table.rows][1] == ("IQM", "1 x 2", "1 x 2")
+    assert benchmark_tables.covered(compare(outcomes("static", 100))) is None, "one seed has no interval"
+
+
+def test_a_failed_trial_is_said(tmp_path: Path) -> None:
+    found = [Outcome("task", "tpe", seed, run(200, seed), (failed(7001, 300),), 7001) for seed in (0, 1)]
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))
+    text = benchmark_report.write(compare(STATIC, found), protocol, tmp_path)[0].read_text()
+    assert text.count("Failed: tpe on task, tuning seed 7001, after 300 steps: ValueError: NaN") == 1

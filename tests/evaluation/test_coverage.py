@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.evaluation.coverage import NOISES, SIZES, STATISTICS, coverage, size_name
+from hyperprompt.evaluation.coverage import NOISES, RECORDED, SIZES, STATISTICS, coverage, nearest, recorded, size_name
 
-RECORDED = json.loads((Path(__file__).parents[2] / "results" / "coverage.json").read_text())
+CELLS = json.loads(RECORDED.read_text())
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -40,15 +39,27 @@ def test_a_nominal_interval_that_is_known_to_be_right_is_measured_as_right():
 
 
 def test_the_committed_figures_cover_every_statistic_size_and_noise():
-    found = {(c["statistic"], c["size"], c["noise"]) for c in RECORDED["cells"]}
+    found = {(c["statistic"], c["size"], c["noise"]) for c in CELLS["cells"]}
     assert found == {(s, size_name(n), z) for s in STATISTICS for n in SIZES for z in NOISES}
 
 
 def test_the_committed_figures_can_be_made_again():
-    (cell,) = (c for c in RECORDED["cells"] if (c["statistic"], c["size"], c["noise"]) == ("mean", "1 x 3", "skewed"))
+    (cell,) = (c for c in CELLS["cells"] if (c["statistic"], c["size"], c["noise"]) == ("mean", "1 x 3", "skewed"))
     for corrected, key in ((True, "corrected"), (False, "percentile")):
-        again = coverage("mean", (3,), "skewed", simulations=RECORDED["simulations"], corrected=corrected)
+        again = coverage("mean", (3,), "skewed", simulations=CELLS["simulations"], corrected=corrected)
         assert again.share == pytest.approx(cell[key]["share"], abs=0.005)  # another numpy may draw a few intervals elsewhere
+
+
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [((2, 2), "2 x 2"), ((1, 3), "1 x 3"), ((40, 20), "8 x 10"), ((4, 4), "3 x 5"), ((8, 1000), "8 x 10")],
+)
+def test_the_nearest_size_has_figures_for_every_statistic(here: tuple[int, int], expected: str):
+    assert size_name(nearest(*here)) == expected
+    for statistic in STATISTICS:
+        low, high = recorded()[statistic, expected]
+        shares = [c["corrected"]["share"] for c in CELLS["cells"] if (c["statistic"], c["size"]) == (statistic, expected)]
+        assert (low, high, len(shares)) == (min(shares), max(shares), len(NOISES))
 
 
 def test_unknown_names_and_sizes_without_an_interval_are_refused():

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,20 +17,24 @@ import yaml
 from hyperprompt.pipeline import benchmark, results
 from hyperprompt.pipeline import suite as suites
 
-SUITE = {
-    "tasks": [{"env": "CartPole-v1", "steps": 512}],
+SUITE: dict[str, Any] = {
+    "tasks": [{"env": "CartPole-v1", "steps": 256}],
     "methods": {
         "static": {"controller": "static"},
-        "noise": {"controller": "random"},
-        "search": {"tuner": "random", "trials": 4},
+        "search": {"tuner": "random", "trials": 3},
+        "pbt": {"population": 2},
     },
-    "seeds": 3,
+    "seeds": 2,
     "target": {"seeds": 2},
     "set": {"n_envs": 1, "agent.n_steps": 64},
     "resamples": 100,
     "jobs": 2,
 }
 KILLS = 20
+JUST_AFTER = 0.2
+"""Seconds after an event in which half of the kills strike: while a record is written, or heard of."""
+
+Stamps = dict[str, tuple[int, int]]
 
 
 def start(suite: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -38,12 +42,9 @@ def start(suite: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def more_records(out: Path, than: int) -> bool:
-    return len(records(out)) > than
-
-
-def has_children(process: subprocess.Popen[bytes], count: int) -> bool:
-    return len(psutil.Process(process.pid).children()) >= count
+def finish(process: subprocess.Popen[bytes]) -> None:
+    said = process.communicate()[1]
+    assert process.returncode == 0, said.decode()
 
 
 def wait(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
@@ -51,18 +52,19 @@ def wait(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def records(out: Path) -> dict[str, tuple[int, int]]:
+def records(out: Path) -> Stamps:
     """Finished runs, and what changes when one is written again."""
     found = {path.name: path.stat() for path in (out / "records").glob("*.json")}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 def contents(out: Path) -> dict[str, results.Record]:
-    """What the records say, times and versions aside."""
+    """What the records say, times and versions aside: packages may be installed while the test runs."""
     found = {}
     for path in (out / "records").glob("*.json"):
         record = results.read(path)
         record["result"] = {key: value for key, value in record["result"].items() if "seconds" not in key}
+        del record["versions"]
         found[path.name] = record
     return found
 
@@ -82,40 +84,42 @@ def without_times(markdown: str) -> list[list[str]]:
 
 @pytest.mark.very_slow
 def test_a_killed_benchmark_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    suite = tmp_path / "suite.yaml"
+    suite, undisturbed, killed = tmp_path / "suite.yaml", tmp_path / "undisturbed", tmp_path / "killed"
     suite.write_text(yaml.safe_dump(SUITE, sort_keys=False))
+    begun = time.monotonic()
+    process = start(suite, undisturbed)
+    wait(process, lambda: bool(records(undisturbed)))
+    first_record = time.monotonic() - begun
+    finish(process)
+    runs = len(records(undisturbed))
+
     rng = random.Random(0)
-    kills, round_ = 0, 0
+    kills = 0
+    kept: Stamps = {}
     while kills < KILLS:
-        out = tmp_path / str(round_)
-        process = start(suite, out)
-        before = records(out)
-        # Half of the kills strike at any moment once runs have begun, half just after one has finished.
-        if rng.random() < 0.5:
-            wait(process, partial(more_records, out, len(before)))
-            time.sleep(rng.uniform(0, 0.3))
-        else:
-            wait(process, partial(has_children, process, 1))
-            time.sleep(rng.uniform(0, 8))
+        # The next share of the runs is let through, so that kills spread over all of them; a process that has it already
+        # is killed while it starts, or in its first runs.
+        share = runs * kills // KILLS
+        delay = rng.uniform(0, rng.choice((JUST_AFTER, first_record)))
+        process = start(suite, killed)
+        wait(process, lambda share=share: len(records(killed)) >= share)
+        time.sleep(delay)
         if process.poll() is None:
             process.kill()
             process.wait()
             kills += 1
+            print(f"kill {kills}: {len(records(killed))} of {runs} runs finished, {delay:.2f} s after {share}")
         else:
-            assert process.returncode == 0, process.stderr.read() if process.stderr else ""
-            round_ += 1
-        after = records(out)
-        assert all(after[name] == stamp for name, stamp in before.items()), "a finished run was lost or repeated"
-        assert not list((out / "failures").glob("*")), "a kill is no failure"
-    if records(tmp_path / str(round_)):
-        assert start(suite, tmp_path / str(round_)).wait() == 0
-        round_ += 1
-    undisturbed = tmp_path / "undisturbed"
-    assert start(suite, undisturbed).wait() == 0
-    for i in range(round_):
-        assert contents(tmp_path / str(i)) == contents(undisturbed)
-        tables = [without_times((out / "table.md").read_text()) for out in (tmp_path / str(i), undisturbed)]
-        assert tables[0] == tables[1]
+            finish(process)
+        found = records(killed)
+        assert kept.items() <= found.items(), "a finished run was lost or repeated"
+        assert not list((killed / "failures").glob("*")), "a kill is no failure"
+        kept = found
+    finish(start(suite, killed))
+    assert kept.items() <= records(killed).items()
+    assert contents(killed) == contents(undisturbed)
+    tables = [without_times((out / "table.md").read_text()) for out in (killed, undisturbed)]
+    assert tables[0] == tables[1]
 
 
 @pytest.mark.very_slow
@@ -123,7 +127,7 @@ def test_the_workers_end_with_a_killed_benchmark(tmp_path: Path) -> None:
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({**SUITE, "tasks": [{"env": "CartPole-v1", "steps": 1_000_000}]}, sort_keys=False))
     process = start(suite, tmp_path / "out")
-    wait(process, partial(has_children, process, 2))
+    wait(process, lambda: len(psutil.Process(process.pid).children()) == 2)
     workers = psutil.Process(process.pid).children()
     process.kill()
     process.wait()

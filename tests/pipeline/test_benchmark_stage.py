@@ -133,7 +133,16 @@ def test_a_population_is_one_run_that_costs_all_members_steps(finished: Finished
         assert run["members"] == 2
         assert run["result"]["steps"] == 2 * 256
         assert run["curve"]["step"][-1] == 256
-        assert len(run["theta"]["learning_rate"]) == len(run["curve"]["step"])
+        assert 0 <= run["result"]["copies"] < len(run["curve"]["step"])
+        assert all(len(values) == len(run["curve"]["step"]) for values in run.get("theta", {}).values())
+
+
+def test_a_population_that_only_selects_shows_no_schedule(tmp_path: Path) -> None:
+    methods = {"static": TINY["methods"]["static"], "select": {"population": 2, "select_only": True}}
+    done = benchmark.run(load(tmp_path, methods=methods, seeds=1, target={"seeds": 1}), executor=Here())
+    (run,) = (o.run for o in done.outcomes if o.method == "select")
+    assert run["result"]["copies"] > 0
+    assert "theta" not in run
 
 
 def test_the_report(finished: Finished) -> None:
@@ -185,7 +194,7 @@ def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert done.failed == 1
     assert len(list((tmp_path / "out" / "records").iterdir())) == 3
     text = benchmark.report(done, "x")[0].read_text()
-    assert "Failed: static on CartPole-v1, seed 1: RuntimeError: out of luck" in text
+    assert "Failed: static on CartPole-v1, seed 1, after 0 steps: RuntimeError: out of luck" in text
     assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
     again = Here()
     assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hyperprompt.config import parse
-from hyperprompt.pipeline import results
+from hyperprompt.core import Interval
+from hyperprompt.meta.live import LiveRun
+from hyperprompt.pipeline import results, worker
 from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
 
-CONFIG = {"env": "CartPole-v1", "controller": "static", "steps": 64, "n_envs": 1, "agent": {"n_steps": 32}}
+CONFIG: dict[str, Any] = {"env": "CartPole-v1", "controller": "static", "steps": 64, "n_envs": 1, "agent": {"n_steps": 32}}
 
 
 def job(folder: Path, name: str) -> Job:
@@ -63,19 +68,22 @@ def test_a_run_that_two_plans_ask_for_is_carried_out_once(tmp_path: Path) -> Non
 
 def test_finished_and_failed_runs_are_not_carried_out(tmp_path: Path) -> None:
     results.write(job(tmp_path, "a").record, {"label": "earlier"})
-    failures = {job(tmp_path, "be").record: "it broke before"}
+    failures = {job(tmp_path, "be").record: job(tmp_path, "be").failure("it broke before")}
     executor = Pretend()
     assert drive([chain(tmp_path, ["a", "b", "c"])], executor, 1, failures) == [["earlier", "it broke before", "ce"]]
     assert executor.begun == ["ce"]
 
 
 def test_a_failure_reaches_plan_and_listener(tmp_path: Path) -> None:
-    failures: dict[Path, str] = {}
-    heard: list[tuple[str, str]] = []
-    got = drive([chain(tmp_path, ["a", "b"])], Pretend("a"), 1, failures, lambda job, error: heard.append((job.label, error)))
-    assert got == [["it broke", "bi"]]
-    assert heard == [("a", "it broke"), ("bi", "")]
-    assert failures == {job(tmp_path, "a").record: "it broke"}
+    failures: dict[Path, results.Record] = {}
+    heard: list[tuple[str, str | None]] = []
+
+    def listen(job: Job, record: results.Record) -> None:
+        heard.append((job.label, record.get("error")))
+
+    assert drive([chain(tmp_path, ["a", "b"])], Pretend("a"), 1, failures, listen) == [["it broke", "bi"]]
+    assert heard == [("a", "it broke"), ("bi", None)]
+    assert failures == {job(tmp_path, "a").record: job(tmp_path, "a").failure("it broke")}
 
 
 def test_a_plan_without_runs_ends(tmp_path: Path) -> None:
@@ -93,3 +101,81 @@ def test_a_process(change: dict[str, str], says: str, tmp_path: Path) -> None:
     assert bool(error) == bool(says)
     assert "Traceback" not in error
     assert order.record.exists() == (not says)
+
+
+CONTROLLERS = """
+import os
+import time
+
+from hyperprompt.core import MetaAction
+
+class Hangs:
+    name = "hangs"
+
+    def decide(self, states):
+        time.sleep(3600)
+
+class Dies:
+    name = "dies"
+
+    def decide(self, states):
+        if states[0].index == 2:
+            os._exit(9)
+        return [MetaAction()]
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of controllers that a worker can import."""
+    (tmp_path / "broken_controllers.py").write_text(CONTROLLERS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_that_hangs_is_ended_at_its_time_limit_and_the_rest_goes_on(tmp_path: Path) -> None:
+    hangs = replace(job(tmp_path, "hangs"), config=parse({**CONFIG, "controller": "broken_controllers:Hangs"}), time_limit=1.0)
+    failures: dict[Path, results.Record] = {}
+
+    def plan() -> Plan[list[str]]:
+        records = yield [hangs, job(tmp_path, "works")]
+        return [record.get("error", "finished") for record in records]
+
+    with Processes() as processes:
+        ((error, finished),) = drive([plan()], processes, 2, failures)
+        assert not processes._running
+    assert error.splitlines()[-1] == "ended after 1 s a run, the time limit"
+    assert finished == "finished"
+    assert list(failures) == [hangs.record]
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_that_dies_is_charged_the_steps_of_its_intervals(tmp_path: Path) -> None:
+    config = parse({**CONFIG, "steps": 128, "every": 32, "controller": "broken_controllers:Dies"})
+    dies = replace(job(tmp_path, "dies"), config=config)
+    with Processes() as processes:
+        error = processes.submit(dies).result()
+    assert error.splitlines()[-1] == "the run's process ended with code 9 and wrote no record"
+    record = dies.failure(error)
+    assert record["steps"] == 32, "the interval that ended in its death is not recorded"
+    assert "members" not in record
+
+
+def test_a_population_that_fails_is_charged_the_steps_of_all_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse({**CONFIG, "steps": 128, "every": 32})
+    fails = replace(job(tmp_path, "fails"), config=config, population={"size": 2})
+    advance = LiveRun.advance
+
+    def broken(run: LiveRun, steps: int | None = None) -> Interval:
+        if run.step == 64:
+            raise RuntimeError("out of luck")
+        return advance(run, steps)
+
+    monkeypatch.setattr(LiveRun, "advance", broken)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        worker.run(fails.to_dict())
+    record = fails.failure("out of luck")
+    assert (record["steps"], record["members"]) == (2 * 64, 2)
+    monkeypatch.undo()
+    worker.run(fails.to_dict())
+    assert results.read(fails.record)["result"]["steps"] == 2 * 128, "a second try begins afresh"

@@ -30,6 +30,7 @@ def method(**settings: Any) -> dict[str, Any]:
 
 BAD: dict[str, tuple[Any, list[str]]] = {
     "key": ({"seedz": 3}, ["'seedz'", "'seeds'"]),
+    "key that is none": ({"text": "x"}, ["'text'", "tasks"]),
     "key of a task": ({"tasks": [{"env": "CartPole-v1", "step": 9}]}, ["tasks.0.step", "'steps'"]),
     "key of a method": (method(tuner="random", trails=3), ["methods.mine.trails", "'trials'"]),
     "key of the target": ({"target": {"shares": 0.5}}, ["target.shares", "'share'"]),
@@ -74,6 +75,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "score": ({"score": "final"}, ["score", "'auc'"]),
     "account": ({"accounts": ["sum"]}, ["accounts", "'total'"]),
     "jobs": ({"jobs": 0}, ["jobs"]),
+    "time limit": ({"time_limit": 0}, ["time_limit", "greater than 0"]),
     "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
     "baseline that steers": ({"baseline": "mine", **method(controller="random")}, ["baseline", "static"]),
     "meta-training of nobody": ({"meta_training_steps": {"llm": 5}}, ["meta_training_steps", "'llm'"]),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,13 @@ EXPLORE_STEPS = (-1.0, -0.5, 0.5, 1.0)
 """Perturbations after a copy, in units of each hyperparameter's scale: factors 1/2, 1/sqrt2, sqrt2, 2."""
 
 
-def train_population(config: RunConfig, size: int, seed: int, select_only: bool = False) -> dict[str, Any]:
+Listener = Callable[[Mapping[str, float]], None]
+"""Hears of every interval: `step`, those of all members together, and `return_mean`, of the member that led before it."""
+
+
+def train_population(
+    config: RunConfig, size: int, seed: int, select_only: bool = False, listen: Listener = lambda row: None
+) -> dict[str, Any]:
     """Trains `size` runs of `config`, `config.steps` environment steps each, and returns what `evolve` records.
 
     Everything random follows from `seed` (that of the configuration is of no matter), wherever the environments reproduce.
@@ -48,14 +54,14 @@ def train_population(config: RunConfig, size: int, seed: int, select_only: bool 
         for member_seed in spread(seed, size):
             runs.append(LiveRun(config.model_copy(update={"seed": member_seed})))
         resolved = runs[0].config
-        record = evolve(runs, seed, select_only)
+        record = evolve(runs, seed, select_only, listen)
     finally:
         for run in runs:
             run.close()
     return {"env": resolved.env, "algo": resolved.algo, "steps_per_member": resolved.steps, **record}
 
 
-def evolve(runs: Sequence[Run], seed: int, select_only: bool = False) -> dict[str, Any]:
+def evolve(runs: Sequence[Run], seed: int, select_only: bool = False, listen: Listener = lambda row: None) -> dict[str, Any]:
     """Trains fresh runs of one kind to the end of their budgets, in lockstep.
 
     Returns, in plain values:
@@ -96,6 +102,7 @@ def evolve(runs: Sequence[Run], seed: int, select_only: bool = False) -> dict[st
         best["total_steps"].append(sum(record["steps"][-1] for record in members))
         best["member"].append(leader)
         best["returns"].append(members[leader]["returns"][-1])
+        listen({"step": best["total_steps"][-1], "return_mean": best["returns"][-1]})
         generation += 1
     seconds = time.perf_counter() - begun
     return {

@@ -11,105 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperprompt.envs.scale import TaskScale, task_scale
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.censoring import Target, censored, restricted_mean, sample_efficiency, target_return
-from hyperprompt.evaluation.metrics import steps_to
-from hyperprompt.evaluation.outcomes import Outcome, Record
-from hyperprompt.evaluation.statistics import Estimate, bootstrap
+from hyperprompt.evaluation.benchmark_cell import Cell
+from hyperprompt.evaluation.censoring import Target, restricted_mean, sample_efficiency, target_return
+from hyperprompt.evaluation.outcomes import Outcome
+from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap
 
-Array = NDArray[np.float64]
 ZERO_LINE = "{baseline}, other seeds"
 """The row that shows what seeds alone do: the baseline's runs under the target's seeds."""
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method on one task. Arrays hold one number a test seed, NaN for a failed run or one in which no episode ended."""
-
-    outcomes: tuple[Outcome, ...]
-    total_steps: float
-    """T."""
-    target: float
-    """R*, NaN where the task has none."""
-
-    def figure(self, name: str) -> Array:
-        """A number of the runs' results by its key: auc, final_return, wall_seconds, adapt_seconds, gradient_updates, ..."""
-        values = [None if o.failed else o.run["result"].get(name) for o in self.outcomes]
-        return np.array([math.nan if v is None else float(v) for v in values])
-
-    @property
-    def failed(self) -> int:
-        return sum(o.failed for o in self.outcomes)
-
-    @cached_property
-    def single(self) -> Array:
-        """Steps to R* of each final run, (2, n_seeds) as `censoring.censored`; a failed run did not reach it."""
-        return censored([self._reached(o.run) for o in self.outcomes], self.total_steps)
-
-    @cached_property
-    def total(self) -> Array:
-        """Steps to R* of each search and the first final run after it, (2, n_searches); all members' steps of a population.
-
-        Without either as `single`.
-        """
-        sequences = [self._sequence(o) for o in self.searches]
-        return censored([s for s, _ in sequences], [spent for _, spent in sequences])
-
-    @property
-    def tuned(self) -> bool:
-        return any(o.tuning_seed is not None for o in self.outcomes)
-
-    @property
-    def searches(self) -> list[Outcome]:
-        """The first outcome of every search; every outcome without one."""
-        if not self.tuned:
-            return list(self.outcomes)
-        first: dict[int | None, Outcome] = {}
-        for outcome in self.outcomes:
-            first.setdefault(outcome.tuning_seed, outcome)
-        return list(first.values())
-
-    @property
-    def beside(self) -> float:
-        """Environment steps beside those of one run: of a search before it, of a population's other members; the mean."""
-        own = [self._spent(o.run) / _members(o.run) for o in self.searches]
-        return self.spent - float(np.mean(own))
-
-    @property
-    def spent(self) -> float:
-        """Environment steps of a search and the final run after it, mean over searches."""
-        return float(np.mean([self._sequence(o)[1] for o in self.searches]))
-
-    def _sequence(self, outcome: Outcome) -> tuple[float, float]:
-        """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""
-        spent, reached = 0.0, math.inf
-        for record in (*outcome.trials, outcome.run):
-            reached = min(reached, spent + _members(record) * self._reached(record))
-            spent += self._spent(record)
-        return reached, spent
-
-    def _reached(self, record: Record) -> float:
-        """A crossing beyond T, in the last update of a run, counts as one at T."""
-        if "error" in record:
-            return math.inf
-        reached = steps_to(record["curve"]["step"], record["curve"]["return_mean"], self.target)
-        return min(reached, self.total_steps) if math.isfinite(reached) else reached
-
-    def _spent(self, record: Record) -> float:
-        return self.total_steps if "error" in record else float(record["result"]["steps"])
-
-
-def _members(record: Record) -> int:
-    return int(record.get("members", 1))
 
 
 @dataclass(frozen=True)
@@ -161,17 +77,22 @@ class Tables:
         samples = [{task.name: task.cells[m].figure(name)} for m in (method, self.baseline)]
         return self._bootstrap(statistics.difference(statistics.mean), *samples)
 
-    def comparable(self, method: str) -> list[TaskTable]:
-        """The tasks with a scale on which both the method and the baseline are complete."""
-        return [t for t in self.tasks if t.scale is not None and t.complete(method) and t.complete(self.baseline)]
+    def comparable(self, method: str, other: str = "") -> list[TaskTable]:
+        """The tasks with a scale on which the method and the other one, by default the baseline, are complete."""
+        other = other or self.baseline
+        return [t for t in self.tasks if t.scale is not None and t.complete(method) and t.complete(other)]
 
-    def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], *, against: bool = False) -> Estimate:
-        """An aggregate of scores over tasks, of the method or of it against the baseline."""
-        tasks = self.comparable(method)
+    def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], against: str = "") -> Estimate:
+        """An aggregate of scores over tasks, of the method or of it against another one."""
+        tasks = self.comparable(method, against)
         if not tasks:
             return UNKNOWN
-        methods = (method, self.baseline) if against else (method,)
+        methods = (method, against) if against else (method,)
         return self._bootstrap(aggregate, *({t.name: t.scores(m, name) for t in tasks} for m in methods))
+
+    def gain(self, method: str, other: str, name: str) -> Estimate:
+        """Normalised gain over another method: mean over tasks of the difference in the task scale."""
+        return self.aggregate(method, name, statistics.difference(statistics.mean), other)
 
     def seconds_ratio(self, method: str) -> Estimate:
         """Wall seconds of a run over the baseline's, geometric mean over tasks."""
@@ -194,10 +115,11 @@ class Tables:
         return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
 
     def saved_steps(self, method: str) -> float:
-        """Environment steps to R* that a run saves against the baseline, mean over tasks (single account)."""
+        """Environment steps to R* that a run saves against the baseline, mean over tasks (single account); NaN without any."""
         tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
         pairs = [(t.cells[self.baseline].single, t.cells[method].single, t.total_steps) for t in tasks]
-        return float(np.mean([restricted_mean(b, end) - restricted_mean(m, end) for b, m, end in pairs]))
+        saved = [restricted_mean(b, end) - restricted_mean(m, end) for b, m, end in pairs]
+        return float(np.mean(saved)) if saved else math.nan
 
     def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any]) -> Estimate:
         return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence)

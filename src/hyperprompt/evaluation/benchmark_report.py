@@ -14,12 +14,12 @@ from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
 from hyperprompt.evaluation import plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
-from hyperprompt.evaluation.benchmark_tables import Table
-from hyperprompt.evaluation.comparison import Run, hyperparameters
-from hyperprompt.evaluation.outcomes import Outcome, Record
+from hyperprompt.evaluation.comparison import Run, hyperparameters, number
+from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.report import page, picture
+from hyperprompt.evaluation.table import Table
 
-ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials included"}
+ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
     parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
-    parts += [text.overall(tables)] if "single" in protocol.accounts else []
+    if "single" in protocol.accounts:
+        parts += [text.overall(tables), *(text.gains(tables, name) for name in text.METRICS)]
     parts += [text.totals(tables)] if "total" in protocol.accounts else []
-    parts += [text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
+    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
     return [part for part in parts if part is not None]
 
 
@@ -76,7 +77,7 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     if fewest < 5:
         said.append(
             f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
-            "corrected for small samples; results/coverage.json holds what they cover in truth."
+            "corrected for small samples; what they cover stands below them."
         )
     shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
     if shared:
@@ -86,10 +87,11 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
         )
     for task in tables.tasks:
         for method, cell in task.cells.items():
-            for outcome in cell.outcomes:
-                if outcome.failed:
-                    last = str(outcome.run["error"]).splitlines()[-1]
-                    said.append(f"Failed: {method} on {task.name}, seed {outcome.seed}: {last}")
+            tried = [("tuning seed", search.tuning_seed, trial) for search in cell.searches for trial in search.trials]
+            for what, seed, record in (*tried, *(("seed", outcome.seed, outcome.run) for outcome in cell.outcomes)):
+                if "error" in record:
+                    reason, steps = str(record["error"]).splitlines()[-1], number(steps_spent(record))
+                    said.append(f"Failed: {method} on {task.name}, {what} {seed}, after {steps} steps: {reason}")
     return said
 
 
@@ -140,13 +142,12 @@ def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
 
 def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]:
     runs = [run_of(o.run, method) for method, cell in task.cells.items() for o in cell.outcomes if not o.failed]
-    tuned = {method: cell for method, cell in task.cells.items() if cell.tuned}
-    sequences = [run for run in runs if run.controller == tables.baseline]
-    sequences += [
+    longer = {method for method, cell in task.cells.items() if cell.beside > 0}
+    sequences = [
         sequence(search, method)
-        for method, cell in tuned.items()
+        for method, cell in task.cells.items()
         for search in cell.searches
-        if not all("error" in record for record in (*search.trials, search.run))
+        if method in (*longer, tables.baseline) and not all("error" in record for record in (*search.trials, search.run))
     ]
     steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
     names = hyperparameters(steered)
@@ -159,7 +160,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
         "table": text.on_task(tables, task),
         "curves": curves(runs, plots.WIDE) if runs else None,
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
-        "sequences": curves(sequences, plots.WIDE) if tuned and "total" in protocol.accounts else None,
+        "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,
         "thetas": [(name, picture(plots.theta(steered, name, tables.methods))) for name in names],
         "legend": [(m, colours[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
     }
@@ -190,20 +191,18 @@ def run_of(record: Record, label: str) -> Run:
 
 
 def sequence(search: Outcome, label: str) -> Run:
-    """The trials of a search and the final run after it as one curve over the environment steps spent in all.
+    """The trials of a search and the final run after it, or a population, as one curve over the steps spent in all.
 
-    At least one of them has finished.
+    At least one of the runs has finished.
     """
     step, returns, spent = [], [], 0.0
     finished = search.run
     for record in (*search.trials, search.run):
-        if "error" in record:  # it costs its budget and shows nothing
-            spent += record["config"]["steps"]
-            continue
-        finished = record
-        step += [spent + s for s in record["curve"]["step"]]
-        returns += record["curve"]["return_mean"]
-        spent += record["result"]["steps"]
+        if "error" not in record:  # a failed run costs its steps and shows nothing
+            finished = record
+            step += [spent + members(record) * s for s in record["curve"]["step"]]
+            returns += record["curve"]["return_mean"]
+        spent += steps_spent(record)
     assert all(a < b for a, b in pairwise(step))
     whole = {**finished, "curve": {"step": step, "return_mean": returns}, "theta": {}}
     return run_of(whole, label)

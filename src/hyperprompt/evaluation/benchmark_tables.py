@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.benchmark import Array, Tables, TaskTable, verdict
+from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.censoring import median_steps
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
+from hyperprompt.evaluation.coverage import nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback, spread
-from hyperprompt.evaluation.statistics import Estimate
+from hyperprompt.evaluation.statistics import Array, Estimate
+from hyperprompt.evaluation.table import Table
 
 METRICS = {"auc": "AUC", "final_return": "final return"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """`header` and `rows` hold equally many cells; the first column is text, the others are figures."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    wrap: bool = False
-    """Whether cells hold text that may be broken into lines."""
-
-    def markdown(self) -> str:
-        lines = [self.header, ("---", *["---:"] * (len(self.header) - 1)), *self.rows]
-        body = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-        return f"### {self.title}\n\n{body}\n" + (f"\n{self.note}\n" if self.note else "")
 
 
 def interval(estimate: Estimate) -> str:
@@ -83,7 +67,7 @@ def overall(tables: Tables) -> Table:
             row.append(interval(tables.aggregate(method, name, statistics.iqm)))
         row.append(interval(tables.aggregate(method, "final_return", statistics.optimality_gap)))
         for name in METRICS:
-            better = tables.aggregate(method, name, statistics.probability_of_improvement, against=True)
+            better = tables.aggregate(method, name, statistics.probability_of_improvement, tables.baseline)
             row.append(NOT_KNOWN if method == tables.baseline else interval(better))
         seconds = "1" if method == tables.baseline else interval(tables.seconds_ratio(method))
         row += [_ratio(tables, method, "single"), seconds, _cost(tables, method)]
@@ -100,6 +84,19 @@ def overall(tables: Tables) -> Table:
         "count in the last column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
+
+
+def gains(tables: Tables, name: str) -> Table:
+    """By how much each method is above each other one, in the task scale."""
+    rows = [
+        (method, *(NOT_KNOWN if method == other else interval(tables.gain(method, other, name)) for other in tables.methods))
+        for method in tables.methods
+    ]
+    note = (
+        "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
+        "actions, below 0 the method of the row loses to that of the column."
+    )
+    return Table(f"Normalised gain: {METRICS[name]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
 
 
 def _cost(tables: Tables, method: str) -> str:
@@ -124,12 +121,38 @@ def totals(tables: Tables) -> Table:
         )
     header = ("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio")
     note = (
-        "A tuner's trials come first, then its final run; a population's members all count. R* is reached at the first "
+        "A tuner's trials come first, then its final run; a population's members all count, and a failed run by the "
+        "steps it is known to have made. R* is reached at the first "
         "sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. "
         "The ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, "
         "not a test seed."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
+
+
+def covered(tables: Tables) -> Table | None:
+    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's."""
+    own = [cell for task in tables.tasks for name, cell in task.cells.items() if name != tables.zero_line]
+    seeds = min(len(cell.outcomes) for cell in own)
+    tasks = max(len(tables.comparable(method)) for method in tables.methods)
+    targets = sum(task.target.value is not None for task in tables.tasks)
+    asked = (
+        *(("difference of means", "difference on one task: wins and losses", 1), ("iqm", "IQM", tasks)),
+        *(("probability of improvement", "P(better)", tasks), ("step ratio", "steps to R*, ratio", targets)),
+    )
+    rows = []
+    for statistic, what, count in asked if seeds > 1 else ():
+        if count:
+            size = nearest(count, seeds)
+            low, high = recorded()[statistic, size_name(size)]
+            rows.append((what, size_name((seeds,) * count), size_name(size), f"{low:.2f} to {high:.2f}"))
+    header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
+    note = (
+        "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
+        "that are 95% by name (python -m hyperprompt.evaluation.coverage). In account 2 a tuner has as many sequences as "
+        "searches, which may be fewer than seeds."
+    )
+    return Table("What the intervals cover", header, tuple(rows), note) if rows else None
 
 
 def _ratio(tables: Tables, method: str, account: str) -> str:
@@ -155,7 +178,7 @@ def on_task(tables: Tables, task: TaskTable) -> Table:
         rows.append(tuple(row))
     header = (
         *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
-        *("final against baseline", "median steps to R*", "the same, trials included", "wall seconds", "adapt seconds"),
+        *("final against baseline", "median steps to R*", "the same, by steps in all", "wall seconds", "adapt seconds"),
         *("gradient updates", "steps beside it"),
     )
     return Table(task.name, header, tuple(rows), _task_note(tables, task))

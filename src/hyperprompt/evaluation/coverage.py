@@ -8,9 +8,11 @@ distribution: at few seeds some aggregates are biased, which costs coverage as w
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any
@@ -30,7 +32,8 @@ CENSORED_AT = 1.5
 """T of the synthetic steps to a target, whose medians are 0.7 to 1.3 over tasks: about a quarter of the runs is censored."""
 FAILING = 0.25
 MIXED = (10, 10, 10, 10, 5, 5, 3, 3)
-SIZES = (*((seeds,) * tasks for tasks in (8, 3, 1) for seeds in (10, 5, 3)), MIXED)
+SIZES = (*((seeds,) * tasks for tasks in (8, 3, 2, 1) for seeds in (10, 5, 3, 2)), MIXED)
+RECORDED = Path(__file__).with_name("coverage.json")
 
 
 def _normal(u: Array) -> Array:
@@ -64,6 +67,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "iqm": Statistic(statistics.iqm, 1),
     "mean": Statistic(statistics.mean, 1),
     "difference of iqm": Statistic(statistics.difference(statistics.iqm), 2),
+    "difference of means": Statistic(statistics.difference(statistics.mean), 2),
     "probability of improvement": Statistic(statistics.probability_of_improvement, 2),
     "step ratio": Statistic(step_ratio, 2, steps=True),
 }
@@ -140,8 +144,23 @@ def size_name(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} x {seeds[0]}" if len(set(seeds)) == 1 else ", ".join(map(str, seeds))
 
 
+@cache
+def recorded() -> Mapping[tuple[str, str], tuple[float, float]]:
+    """(statistic, `size_name`) -> lowest and highest share over the kinds of noise of the corrected interval, of RECORDED."""
+    shares: dict[tuple[str, str], list[float]] = {}
+    for cell in json.loads(RECORDED.read_text())["cells"]:
+        shares.setdefault((cell["statistic"], cell["size"]), []).append(cell["corrected"]["share"])
+    return {key: (min(found), max(found)) for key, found in shares.items()}
+
+
+def nearest(tasks: int, seeds: int) -> tuple[int, ...]:
+    """The one of SIZES with as many seeds on every task that lies nearest, by the logarithms of tasks and of seeds."""
+    even = [size for size in SIZES if len(set(size)) == 1]
+    return min(even, key=lambda size: math.log(len(size) / tasks) ** 2 + math.log(size[0] / seeds) ** 2)
+
+
 def main(
-    out: Annotated[Path, typer.Option(help="Figures.")] = Path("results/coverage.json"),
+    out: Annotated[Path, typer.Option(help="Figures.")] = RECORDED,
     simulations: Annotated[int, typer.Option(help="Per cell.")] = 300,
 ) -> None:
     """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""

@@ -1,17 +1,15 @@
-"""What a method is worth on one task: its gain in the fixed task scale, its spread over seeds, when meta-training has paid."""
+"""What a method is worth on one task: its spread over seeds, and when meta-training has paid."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hyperprompt.envs.scale import TaskScale
-from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.evaluation.statistics import Array, Scores, strata
+from hyperprompt.errors import InvalidValue
+from hyperprompt.evaluation.statistics import Array
 
 
 @dataclass(frozen=True)
@@ -33,32 +31,6 @@ def spread(values: ArrayLike) -> Spread:
     x = _runs(values)
     lower, upper = np.quantile(x, [0.25, 0.75])
     return Spread(float(x.std(ddof=1)) if x.size > 1 else math.nan, float(upper - lower))
-
-
-def normalised(returns: Scores, scales: Mapping[str, TaskScale]) -> dict[str, Array]:
-    """Returns of every task in its fixed scale, (R - R_random) / (R_static - R_random): what aggregates over tasks need.
-
-    Raises:
-        UnknownName: a task without a scale.
-        InvalidValue: see `statistics.strata`.
-    """
-    result = {}
-    for task, x in strata(returns).items():
-        if task not in scales:
-            raise UnknownName("task with a scale", task, scales)
-        result[task] = (x - scales[task].random) / (scales[task].static - scales[task].random)
-    return result
-
-
-def normalised_gain(returns: ArrayLike, baseline: ArrayLike, scale: TaskScale) -> float:
-    """(mean R - mean R_baseline) / (R_static - R_random) on one task: 1 is what static defaults gain over random actions.
-
-    For its interval: `bootstrap(difference(mean), normalised(...), normalised(...), seed=...)`.
-
-    Raises:
-        InvalidValue: no seeds, or a return that is not a finite number.
-    """
-    return scale.score(float(_runs(returns).mean())) - scale.score(float(_runs(baseline).mean()))
 
 
 def payback(meta_steps: float, saved_steps_per_task: float) -> float:

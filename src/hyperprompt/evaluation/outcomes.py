@@ -10,6 +10,16 @@ Record = Mapping[str, Any]
 """One run (`pipeline.results`)."""
 
 
+def members(record: Record) -> int:
+    """Runs in lockstep that it is the record of; its curve is over the steps of one of them."""
+    return int(record.get("members", 1))
+
+
+def steps_spent(record: Record) -> float:
+    """Environment steps of all members; of a failed run those that it is known to have made."""
+    return float(record["steps"] if "error" in record else record["result"]["steps"])
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a method came to on one task under one test seed."""

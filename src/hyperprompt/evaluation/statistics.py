@@ -157,7 +157,7 @@ def bootstrap(
         bootstrap(probability_of_improvement, scores, baseline, seed=0)
         bootstrap(mean_ratio, seconds, baseline_seconds, seed=0)
 
-    Plain percentiles are too narrow for few seeds (results/coverage.json). Two corrections, on by default: n - 1 of n seeds
+    Plain percentiles are too narrow for few seeds (`evaluation.coverage`). Two corrections, on by default: n - 1 of n seeds
     are drawn, so that the variance of a mean's replicates is the unbiased s^2 / n (Rao and Wu 1988); and the percentiles lie
     as far out as Student's t does at the degrees of freedom of `_degrees` (Hesterberg 2015). `corrected=False` gives rliable's
     interval. Neither helps where resampling cannot reach far enough: one task of 3 seeds, or runs that are all alike.

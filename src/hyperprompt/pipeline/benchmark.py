@@ -1,7 +1,7 @@
 """The benchmark stage: every run a suite asks for, carried out once, and what they come to.
 
     OUT/records/KEY.json     one finished run; KEY is a hash of everything that decides it
-    OUT/failures/KEY.json    one failed run, with the end of its error
+    OUT/failures/KEY.json    one failed run, with the end of its error and the steps it made
     OUT/runs/KEY/            its run folder: journal, progress, configuration
     OUT/random/KEY.json      the returns of random actions on a task
     OUT/report.html table.md the report
@@ -24,7 +24,8 @@ from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
 from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
 from hyperprompt.pipeline.outlook import Outlook
-from hyperprompt.pipeline.suite import Suite, TaskEntry, TunerMethod
+from hyperprompt.pipeline.results import Record
+from hyperprompt.pipeline.suite import ControllerMethod, Suite, TaskEntry
 
 KEPT = ("records", "failures", "random")
 
@@ -77,34 +78,34 @@ def run(
         lock.release()
 
 
-def _failures(suite: Suite, forget: bool = False) -> dict[Path, str]:
-    """The record that each failed run would have written -> its error."""
-    failures: dict[Path, str] = {}
+def _failures(suite: Suite, forget: bool = False) -> dict[Path, Record]:
+    """The path of the record that each failed run would have written -> the one of its failure."""
+    failures: dict[Path, Record] = {}
     for path in sorted((suite.folder / "failures").glob("*.json")):
         if forget:
             path.unlink()
         else:
-            failures[suite.folder / "records" / path.name] = results.read(path)["error"]
+            failures[suite.folder / "records" / path.name] = results.read(path)
     return failures
 
 
-def _run(suite: Suite, failures: dict[Path, str], executor: Executor, say: Callable[[str], None]) -> Benchmark:
+def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Callable[[str], None]) -> Benchmark:
     assert isinstance(suite.seeds, tuple)
     assert isinstance(suite.target.seeds, tuple)
     cases = methods.cases(suite)
     plans: list[Plan[list[Outcome]]] = []
-    # A search is a chain of runs, so it goes first: else it would stand alone at the end.
-    for case in sorted(cases, key=lambda case: not isinstance(case.method, TunerMethod)):
+    # Chains and bundles of runs go first: else they would stand alone at the end.
+    for case in sorted(cases, key=lambda case: isinstance(case.method, ControllerMethod)):
         plans += methods.plans(case, suite.seeds)
     tests = len(plans)
     for task in suite.tasks:
         plans += methods.plans(methods.baseline(suite, task), suite.target.seeds)
     outlook = Outlook.of(suite, failures)
 
-    def ended(job: Job, error: str) -> None:
-        if error:
-            results.write(suite.folder / "failures" / job.record.name, results.failure(job.config, error))
-        say(outlook.ended(job, error))
+    def ended(job: Job, record: Record) -> None:
+        if "error" in record:
+            results.write(suite.folder / "failures" / job.record.name, record)
+        say(outlook.ended(job, record))
 
     outcomes = drive(plans, executor, suite.jobs, failures, ended)
     order = [(case.task.label, case.name) for case in cases]
@@ -149,7 +150,7 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
     protocol = benchmark_report.Protocol(
         name=suite.name,
         command=command,
-        suite=suite.path.read_text(),
+        suite=suite.text,
         seeds={key: value for key, value in seeds.items() if isinstance(value, tuple)},
         accounts=suite.accounts,
         meta_training_steps=suite.meta_training_steps,

@@ -20,8 +20,8 @@ from hyperprompt.durable import atomic_write
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError
 from hyperprompt.evaluation.rollout import random_returns
-from hyperprompt.pipeline import results
 from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
+from hyperprompt.pipeline.results import Record
 
 SEEDS = (9001, 9002, 9003)
 RANDOM_EPISODES = 256
@@ -48,11 +48,11 @@ def measure(tasks: Sequence[str], seeds: Iterable[int], jobs: int, curves: Path,
     ]
     messages: list[str] = []
 
-    def listen(job: Job, error: str) -> None:
-        if error:
-            messages.append(f"{job.label}: {error}")
+    def listen(job: Job, record: Record) -> None:
+        if "error" in record:
+            messages.append(f"{job.label}: {record['error']}")
         else:
-            print(f"{job.label}: final return {results.read(job.record)['result']['final_return']}", flush=True)
+            print(f"{job.label}: final return {record['result']['final_return']}", flush=True)
 
     def plan() -> Plan[None]:
         yield todo

@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from hyperprompt.config import RunConfig
 from hyperprompt.pipeline import results
@@ -36,6 +37,8 @@ class Job:
     record: Path
     population: Mapping[str, Any] | None = None
     """Keyword arguments of `controllers.population.train_population` where the run is one of those."""
+    time_limit: float | None = None
+    """Wall seconds for each of its `runs`; then it is ended and counts as failed."""
 
     @property
     def runs(self) -> int:
@@ -51,12 +54,19 @@ class Job:
             "population": self.population,
         }
 
+    def failure(self, error: str) -> Record:
+        """Its record when it ended in `error`, with the steps that its folder shows."""
+        return results.failure(self.config, error, results.steps_made(self.folder), self.runs)
+
 
 class Executor(Protocol):
     """Carries out runs somewhere."""
 
     def submit(self, job: Job) -> Future[str]:
-        """Begin at once; the future holds "" when the record is written, or the end of the run's error."""
+        """Begin at once; the future holds "" when the record is written, or the end of the run's error.
+
+        A run that is still going on after its time limit is ended, and that is its error.
+        """
         ...
 
 
@@ -85,42 +95,57 @@ class Processes:
             future.set_result(f"the run could not be started: {error}")
 
     def _error(self, job: Job) -> str:
+        # Into a file: a pipe does not end while a child of a killed run still holds it.
+        with tempfile.TemporaryFile("w+", errors="replace") as stderr:
+            code = self._carry_out(job, stderr)
+            if job.record.exists():
+                return ""  # whatever went wrong after that
+            stderr.seek(0)
+            said = stderr.read().strip()[-ERROR_CHARACTERS:]
+        if code is None:
+            reason = f"ended after {job.time_limit:g} s a run, the time limit"
+        elif code in (1, 2) and said:  # an error of Python's, or one of ours: it speaks for itself
+            return said
+        else:
+            reason = f"the run's process ended with code {code} and wrote no record"
+        return f"{said}\n{reason}".strip()
+
+    def _carry_out(self, job: Job, stderr: IO[str]) -> int | None:
+        """Waits for the job's process; returns its exit code, None if it had to be ended at the time limit."""
         process = subprocess.Popen(
             [sys.executable, "-m", "hyperprompt.pipeline.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            errors="replace",
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         self._running.add(process)
         try:
             assert process.stdin is not None
-            assert process.stderr is not None
             process.stdin.write(json.dumps(job.to_dict()) + "\n")
             process.stdin.flush()  # and kept open: see worker
-            said = process.stderr.read()
-            code = process.wait()
+            return process.wait(None if job.time_limit is None else job.time_limit * job.runs)
+        except subprocess.TimeoutExpired:
+            return None
         finally:
-            self._running.discard(process)
             process.kill()
-        if code == 0 and job.record.exists():
-            return ""
-        return said.strip()[-ERROR_CHARACTERS:] or f"the run's process ended with code {code} and wrote no record"
+            process.wait()  # so that the dead process writes no record once it has been said to have failed
+            self._running.discard(process)
 
 
 def drive(
     plans: Sequence[Plan[T]],
     executor: Executor,
     width: int,
-    failures: dict[Path, str],
-    listen: Callable[[Job, str], None] = lambda job, error: None,
+    failures: dict[Path, Record],
+    listen: Callable[[Job, Record], None] = lambda job, record: None,
 ) -> list[T]:
     """Carries out every run that the plans ask for and that has no record yet, at most `width` at a time.
 
-    Runs of earlier plans go first. A run that two plans ask for is carried out once. `failures` maps the record of a failed
-    run, which is not tried again, to its error; new ones are added. `listen(job, error)` hears of every run that has ended.
+    Runs of earlier plans go first. A run that two plans ask for is carried out once. `failures` maps the path of the
+    record that a failed run would have written to `Job.failure`; it is not tried again, new ones are added. `listen(job,
+    record)` hears of every run that has ended.
     """
     outcomes: dict[int, T] = {}
     waiting: dict[int, Sequence[Job]] = {}
@@ -130,6 +155,9 @@ def drive(
 
     def done(job: Job) -> bool:
         return job.record in failures or job.record.exists()
+
+    def record_of(job: Job) -> Record:
+        return failures.get(job.record) or results.read(job.record)
 
     def advance(i: int, records: list[Record] | None) -> None:
         waiting.pop(i, None)
@@ -146,7 +174,7 @@ def drive(
                         asked.add(job.record)
                         heapq.heappush(ready, (i, len(asked), job))
                 return
-            records = [_outcome(job, failures) for job in batch]
+            records = [record_of(job) for job in batch]
 
     for i in range(len(plans)):
         advance(i, None)
@@ -157,14 +185,9 @@ def drive(
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job, error = running.pop(future), future.result()
             if error:
-                failures[job.record] = error
-            listen(job, error)
+                failures[job.record] = job.failure(error)
+            listen(job, record_of(job))
         for i, batch in list(waiting.items()):
             if all(map(done, batch)):
-                advance(i, [_outcome(job, failures) for job in batch])
+                advance(i, [record_of(job) for job in batch])
     return [outcomes[i] for i in range(len(plans))]
-
-
-def _outcome(job: Job, failures: dict[Path, str]) -> Record:
-    error = failures.get(job.record)
-    return results.read(job.record) if error is None else results.failure(job.config, error)

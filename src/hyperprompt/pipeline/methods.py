@@ -50,7 +50,8 @@ class Case:
         name = results.key(config, **({} if population is None else {"population": population}))
         label = " ".join(part for part in (self.task.label, self.name, role, f"seed {config.seed}") if part)
         folder = self.suite.folder
-        return Job(label, self.task.label, config, folder / "runs" / name, folder / "records" / f"{name}.json", population)
+        paths = (folder / "runs" / name, folder / "records" / f"{name}.json")
+        return Job(label, self.task.label, config, *paths, population, self.suite.time_limit)
 
     def outcomes(self, seeds: Sequence[int], runs: Sequence[Record], **search: Any) -> list[Outcome]:
         return [Outcome(self.task.label, self.name, s, run, **search) for s, run in zip(seeds, runs, strict=True)]

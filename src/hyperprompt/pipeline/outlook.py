@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hyperprompt.pipeline import methods, results
 from hyperprompt.pipeline.executor import Job, Plan
+from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite, TaskEntry
 from hyperprompt.progress import clock
 
@@ -36,7 +37,7 @@ class Outlook:
     jobs: int
 
     @classmethod
-    def of(cls, suite: Suite, failures: Mapping[Path, str]) -> Outlook:
+    def of(cls, suite: Suite, failures: Mapping[Path, Record]) -> Outlook:
         """From the records that exist."""
         parts: dict[str, Part] = {}
         assert isinstance(suite.seeds, tuple)
@@ -75,14 +76,14 @@ class Outlook:
             total += (own + START_SECONDS) * (part.runs - part.done)
         return total / self.jobs
 
-    def ended(self, job: Job, error: str) -> str:
+    def ended(self, job: Job, record: Record) -> str:
         """Takes note of a run that has ended, and says so in a line."""
         part = self.parts[job.task]
         part.done = min(part.done + job.runs, part.runs)
-        if error:
-            said = f"FAILED: {error.splitlines()[-1]}"
+        if "error" in record:
+            said = f"FAILED: {record['error'].splitlines()[-1]}"
         else:
-            result = results.read(job.record)["result"]
+            result = record["result"]
             part.seconds.append(result["wall_seconds"] / job.runs)
             auc = "no episode ended" if result["auc"] is None else f"AUC {result['auc']:.4g}"
             said = f"{auc}, {result['wall_seconds']:.0f} s"
@@ -105,17 +106,14 @@ def _steps(task: TaskEntry, case: methods.Case) -> int:
     return steps
 
 
-def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, str]) -> None:
+def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> None:
     """Goes through a plan as far as its runs have records."""
     try:
         batch = next(plan)
         while True:
             known = [job for job in batch if job.record in failures or job.record.exists()]
             part.done += sum(job.runs for job in known)
-            records = [
-                results.failure(job.config, failures[job.record]) if job.record in failures else results.read(job.record)
-                for job in known
-            ]
+            records = [failures.get(job.record) or results.read(job.record) for job in known]
             part.seconds += [
                 record["result"]["wall_seconds"] / job.runs
                 for job, record in zip(known, records, strict=True)

@@ -3,7 +3,7 @@
 A record holds task, seed, result, curve (step, return_mean, episodes), config, versions; where there are any, evaluation and
 theta, the values in force during each interval of a run that changed them. A population adds `members`, how many runs it is;
 its curve and theta are those of the member that led before the interval, over the steps of one member. The record of a failed
-run holds `error` instead.
+run holds `error` and `steps`, those it made as far as its folder shows, in place of result and curve.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def from_folder(folder: Path) -> Record:
     if evaluation.exists():
         record["evaluation"] = json.loads(evaluation.read_text())
     theta = {name.removeprefix("theta/"): values for name, values in progress.items() if name.startswith("theta/")}
-    if any(len(set(values)) > 1 for values in theta.values()):
-        record["theta"] = theta
-    return record
+    return record | _changing(theta)
 
 
 def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
@@ -97,18 +95,34 @@ def from_population(config: RunConfig, trained: Mapping[str, Any]) -> Record:
             "adapt_seconds": trained["adapt_seconds"],
             "gradient_updates": trained["updates"],
             "decisions": sum(len(member["steps"]) for member in members),
+            "copies": sum(donor is not None for member in members for donor in member["copied_from"]),
         },
         "curve": {"step": steps, "return_mean": returns},
         "config": config.model_dump(mode="json"),
         "versions": versions(),
-        "theta": {name: [theta[name] for theta in leaders] for name in leaders[0]},
         "members": trained["size"],
-    }
+    } | _changing({name: [theta[name] for theta in leaders] for name in leaders[0]})
 
 
-def failure(config: RunConfig, error: str) -> Record:
-    """The record of a run that ended in `error`."""
-    return {"task": config.env, "seed": config.seed, "error": error, "config": config.model_dump(mode="json")}
+def _changing(theta: Mapping[str, list[float]]) -> Record:
+    return {"theta": theta} if any(len(set(values)) > 1 for values in theta.values()) else {}
+
+
+def failure(config: RunConfig, error: str, steps: float = 0.0, members: int = 1) -> Record:
+    """The record of a run that ended in `error` after `steps` environment steps, those of all members."""
+    record: Record = {"task": config.env, "seed": config.seed, "error": error, "steps": steps}
+    return {**record, "config": config.model_dump(mode="json")} | ({"members": members} if members > 1 else {})
+
+
+def steps_made(folder: Path) -> float:
+    """Environment steps to the end of the last interval in a run folder; 0 where there is none.
+
+    The interval in which a run failed is missing: it is one too few.
+    """
+    try:
+        return max(RunFolder.open(folder, readonly=True).progress().get("step", []), default=0.0)
+    except RunFolderError:
+        return 0.0
 
 
 def write(path: Path, record: Record) -> None:

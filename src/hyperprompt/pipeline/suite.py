@@ -95,7 +95,7 @@ class Target(_Strict):
 
 
 class Suite(_Strict):
-    """The whole protocol. Lists of seeds are filled in; `path` is the file it came from."""
+    """The whole protocol. Lists of seeds are filled in; `text` is the file as it was read."""
 
     name: str
     tasks: tuple[TaskEntry, ...]
@@ -114,8 +114,10 @@ class Suite(_Strict):
     resamples: int = Field(default=2000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     jobs: int = Field(default=1, ge=1, le=4096)
+    time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Wall seconds for a run of T steps, then it is ended and counts as failed; a population has them for each member."""
     out: Path | None = None
-    path: Path
+    text: str
 
     @field_validator("accounts")
     @classmethod
@@ -135,7 +137,10 @@ def load(path: Path) -> Suite:
     Raises:
         InvalidValue, UnknownName: one line naming the key, what is wrong with it, and the valid choices.
     """
-    values = {"name": path.stem, **read_yaml(path), "path": path}
+    values = {"name": path.stem, **read_yaml(path)}
+    if "text" in values:  # which is no key of the file
+        raise UnknownName("key", "text", (key for key in Suite.model_fields if key != "text"))
+    values["text"] = path.read_text()
     for key in ("tasks", "methods"):
         if not values.get(key):
             raise InvalidValue(f"{path}: {key} is empty: a suite needs at least one")
@@ -146,12 +151,8 @@ def load(path: Path) -> Suite:
     values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
     values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
     suite = validated(Suite, values)
-    suite = suite.model_copy(
-        update={
-            "seeds": _seeds("seeds", suite.seeds),
-            "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds),
-        }
-    )
+    seeds = {"seeds": _seeds("seeds", suite.seeds), "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds)}
+    suite = suite.model_copy(update=seeds)
     _check_names(suite)
     _check_seeds(suite)
     return suite

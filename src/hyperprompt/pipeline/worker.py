@@ -23,15 +23,17 @@ def run(job: dict[str, Any]) -> None:
     from hyperprompt.pipeline import deploy, results
 
     config, folder, record = parse(job["config"]), Path(job["folder"]), Path(job["record"])
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted try left
     if job["population"] is not None:
         from hyperprompt.controllers.population import train_population
         from hyperprompt.pipeline import process
+        from hyperprompt.runs import RunFolder
 
         process.prepare()  # as `deploy.train` does for one run
-        trained = train_population(config, seed=config.seed, **job["population"])
+        with RunFolder.create(folder, config.model_dump(mode="json")) as run:
+            trained = train_population(config, seed=config.seed, listen=run.append_progress, **job["population"])
         results.write(record, results.from_population(config, trained))
         return
-    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted try left
     deploy.train(config, folder, page=False)
     results.write(record, results.from_folder(folder))
 

@@ -1,0 +1,88 @@
+"""One method on one task, in the two accounts of `benchmark`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hyperprompt.evaluation.censoring import censored
+from hyperprompt.evaluation.metrics import steps_to
+from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
+from hyperprompt.evaluation.statistics import Array
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one task. Arrays hold one number a test seed, NaN for a failed run or one in which no episode ended."""
+
+    outcomes: tuple[Outcome, ...]
+    total_steps: float
+    """T."""
+    target: float
+    """R*, NaN where the task has none."""
+
+    def figure(self, name: str) -> Array:
+        """A number of the runs' results by its key: auc, final_return, wall_seconds, adapt_seconds, gradient_updates, ..."""
+        values = [None if o.failed else o.run["result"].get(name) for o in self.outcomes]
+        return np.array([math.nan if v is None else float(v) for v in values])
+
+    @property
+    def failed(self) -> int:
+        return sum(o.failed for o in self.outcomes)
+
+    @cached_property
+    def single(self) -> Array:
+        """Steps to R* of each final run, (2, n_seeds) as `censoring.censored`; a failed run did not reach it."""
+        return censored([self._reached(o.run) for o in self.outcomes], self.total_steps)
+
+    @cached_property
+    def total(self) -> Array:
+        """Steps to R* of each search and the first final run after it, (2, n_searches); all members' steps of a population.
+
+        Without either as `single`: a sequence that failed before T did not reach R* up to T.
+        """
+        sequences = [self._sequence(o) for o in self.searches]
+        return censored([s for s, _ in sequences], [max(spent, self.total_steps) for _, spent in sequences])
+
+    @property
+    def tuned(self) -> bool:
+        return any(o.tuning_seed is not None for o in self.outcomes)
+
+    @property
+    def searches(self) -> list[Outcome]:
+        """The first outcome of every search; every outcome without one."""
+        if not self.tuned:
+            return list(self.outcomes)
+        first: dict[int | None, Outcome] = {}
+        for outcome in self.outcomes:
+            first.setdefault(outcome.tuning_seed, outcome)
+        return list(first.values())
+
+    @property
+    def beside(self) -> float:
+        """Environment steps beside those of one run: of a search before it, of a population's other members; the mean."""
+        own = [steps_spent(o.run) / members(o.run) for o in self.searches]
+        return self.spent - float(np.mean(own))
+
+    @property
+    def spent(self) -> float:
+        """Environment steps of a search and the final run after it, mean over searches."""
+        return float(np.mean([self._sequence(o)[1] for o in self.searches]))
+
+    def _sequence(self, outcome: Outcome) -> tuple[float, float]:
+        """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""
+        spent, reached = 0.0, math.inf
+        for record in (*outcome.trials, outcome.run):
+            reached = min(reached, spent + members(record) * self._reached(record))
+            spent += steps_spent(record)
+        return reached, spent
+
+    def _reached(self, record: Record) -> float:
+        """A crossing beyond T, in the last update of a run, counts as one at T."""
+        if "error" in record:
+            return math.inf
+        reached = steps_to(record["curve"]["step"], record["curve"]["return_mean"], self.target)
+        return min(reached, self.total_steps) if math.isfinite(reached) else reached
