@@ -218,7 +218,7 @@ AVAILABLE: dict[str, HyperparameterSpace] = {
     "ppo": HyperparameterSpace(
         (
             _log("learning_rate", 1e-5, 3e-2, 3e-4),
-            # Not above the library's default: steps saved are then never paid for with more gradient updates than static makes.
+            # Not above the library's default: steps saved are then not paid for with more gradient updates than static makes.
             _integer("n_epochs", 1, 10, 10),
             _log("ent_coef", 1e-4, 0.2, 0.0),
             _linear("clip_range", 0.05, 0.4, 0.2),
