@@ -59,7 +59,7 @@ class HyperPromptCallback(BaseCallback):
 
     def __init__(
         self,
-        controller: str | Controller = "llm",
+        controller: str | Controller = "hyperprompt",
         *,
         every: int | None = None,
         tune: Sequence[str] | None = None,

@@ -31,7 +31,7 @@ def train(
     preset: Annotated[
         str | None, typer.Option(help="Agent settings: sb3-default, published, ... [default: the task's]")
     ] = None,
-    controller: Annotated[str | None, typer.Option(help="See 'hyperprompt controllers'. [default: llm]")] = None,
+    controller: Annotated[str | None, typer.Option(help="See 'hyperprompt controllers'. [default: hyperprompt]")] = None,
     steps: Annotated[int | None, typer.Option(help="Environment steps in all. [default: the task's]")] = None,
     every: Annotated[int | None, typer.Option(help="Environment steps between decisions. [default: steps / 24]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of environments, weights and controller. [default: 0]")] = None,

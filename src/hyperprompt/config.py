@@ -32,7 +32,7 @@ class RunConfig(BaseModel):
     env_options: dict[str, Any] = {}
     algo: Algorithm | None = None
     preset: str | None = None
-    controller: str = "llm"
+    controller: str = "hyperprompt"
     steps: int | None = Field(default=None, gt=0)
     every: int | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**31)

@@ -59,6 +59,7 @@ def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
     assert layers == {27, 28, 29}
     assert losses[-1] < 0.5 * losses[0]
     assert sum(f.stat().st_size for f in folder.iterdir()) < 2**20
+    assert str(weights.cache_dir()) not in "".join(f.read_text() for f in folder.glob("*.json"))
 
 
 def test_an_adapter_decides_as_it_was_trained(trained):

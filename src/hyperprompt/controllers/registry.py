@@ -52,6 +52,8 @@ def _numeric(folder: str, seed: int, options: Mapping[str, Any]) -> Controller:
 def _hyperprompt(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
     from hyperprompt.llm.adapters import shipped
 
+    if "model" in options:
+        raise InvalidValue("controller 'hyperprompt' is a model of its own: take controller 'llm' for another")
     controller = _llm(str(shipped()), seed, options)
     controller.name = "hyperprompt"
     return controller

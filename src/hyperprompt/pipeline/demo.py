@@ -19,7 +19,7 @@ from hyperprompt.evaluation.report import report
 from hyperprompt.progress import RunView, table
 from hyperprompt.runs import RunFolder
 
-CONTROLLERS = ("static", "llm")
+CONTROLLERS = ("static", "hyperprompt")
 POLL_SECONDS = 0.5
 
 
@@ -37,7 +37,7 @@ def run(env: str, steps: int, seed: int, out: Path | None) -> None:
     processes = [_start(env, steps, seed, controller, out) for controller in CONTROLLERS]
     console = Console()
     console.print(
-        f"PPO on {env}, {steps:,} steps, seed {seed}: static defaults and, beside them, a language model at the wheel"
+        f"PPO on {env}, {steps:,} steps, seed {seed}: static defaults and, beside them, the fine-tuned language model at the wheel"
     )
     try:
         with Live(table(views), console=console, refresh_per_second=4) as display:
@@ -110,7 +110,5 @@ def _verdict(results: Sequence[dict[str, Any]]) -> str:
         gap = ours[key] - static[key]
         word = "won" if gap > 0 else "lost" if gap < 0 else "drew"
         lines.append(f"The {ours['controller']} controller {word} against static on {what} by {abs(gap):.1f}.")
-    lines.append(
-        "One seed proves nothing, and this model is not tuned for the task: it reads the run zero-shot and may well lose."
-    )
+    lines.append("One seed proves nothing; results/ holds comparisons over many. The model has never seen this task.")
     return "\n".join(lines)

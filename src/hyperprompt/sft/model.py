@@ -99,8 +99,12 @@ class SlotModel:
             self.language_model.model.save_pretrained(str(folder))
             self.language_model.tokenizer.save(str(folder / "tokenizer.json"))
             return
+        # The library would write down a path of this machine, and a card that says nothing.
+        self.adapted.peft_config["default"].base_model_name_or_path = self.language_model.name
         state = {name: value.to(torch.bfloat16) for name, value in self.state().items()}
         self.adapted.save_pretrained(str(folder), state_dict=state)
+        (folder / "README.md").unlink(missing_ok=True)
+        (folder / "adapter_model.safetensors").chmod(0o644)
 
 
 def scrambled(language_model: LanguageModel, seed: int) -> LanguageModel:
