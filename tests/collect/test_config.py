@@ -13,7 +13,9 @@ import yaml
 from hyperprompt import cli
 from hyperprompt.collect import config, split
 from hyperprompt.collect.scales import scale_of
-from hyperprompt.errors import HyperPromptError
+from hyperprompt.errors import HyperPromptError, InvalidValue
+from hyperprompt.sft.controls import NumericModel
+from hyperprompt.testing import lessons
 
 SHIPPED = sorted((Path(__file__).parents[2] / "collections").glob("*.yaml"))
 
@@ -45,7 +47,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "what a recipe decides": ({"set": {"seed": 8}}, ["set", "seed"]),
     "mode": ({"mode": "brunch"}, ["mode", "branch"]),
     "tuner": ({"mode": "bayes", "tuner": "tpee"}, ["'tpe'"]),
-    "mode of a compiled task": ({"tasks": [{"env": "gymnax/catch", "mode": "bayes"}]}, ["gymnax/catch", "branch only"]),
+    "mode of a compiled task": ({"tasks": [{"env": "gymnax/catch", "mode": "bayes"}]}, ["gymnax/catch", "branch and roll"]),
     "key of a live task": ({"tasks": [{"env": "gymnax/catch", "every": 9}]}, ["gymnax/catch", "every"]),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
@@ -90,7 +92,13 @@ def test_validation_tasks_may_be_collected_from_where_the_file_says_so(tmp_path:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_collections_can_be_read(path: Path) -> None:
+def test_shipped_collections_can_be_read(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if path.stem.startswith("roll"):
+        with pytest.raises(InvalidValue, match="no control of 'hyperprompt sft'"):
+            config.load(path)
+        controller = yaml.safe_load(path.read_text())["controller"]
+        NumericModel.of("mlp", [lessons.example(0)], 0).save(Path(controller.removeprefix("numeric:")))
     assert config.load(path).tasks
 
 
