@@ -78,6 +78,16 @@ def test_an_adapter_decides_as_it_was_trained(trained):
     assert weights.load(str(folder), dtype="float32").sha != weights.load(dtype="float32").sha
 
 
+def test_training_goes_on_from_an_adapter(trained):
+    model, example, _, folder = trained
+    again = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3, seed=1)
+    again.start_from(folder)
+    with torch.no_grad():
+        np.testing.assert_allclose(again.score(example)[0].exp(), model.score(example)[0].exp(), atol=0.02)
+    with pytest.raises(ModelUnavailable, match="other layers"):
+        SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=2).start_from(folder)
+
+
 def test_runs_of_another_algorithm_are_kept_as_they_are(trained):
     *_, folder = trained
     controller = LLMController(str(folder))

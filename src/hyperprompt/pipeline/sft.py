@@ -80,7 +80,10 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.arch == "llm-random":
         language_model = scrambled(language_model, config.seed)
     prompt = PromptConfig.from_dict(config.prompt)
-    return SlotModel(language_model, prompt, config.rank, config.layers, config.seed, Augmentation.of(config.augment))
+    model = SlotModel(language_model, prompt, config.rank, config.layers, config.seed, Augmentation.of(config.augment))
+    if config.start:
+        model.start_from(Path(config.start))
+    return model
 
 
 def _examples(

@@ -29,6 +29,8 @@ class SFTConfig(BaseModel):
     """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
     arch: Architecture = "llm"
     model: str = DEFAULT
+    start: str = ""
+    """Folder of an adapter of the same rank and layers to go on from, as from a checkpoint whose optimiser is forgotten."""
     prompt: dict[str, Any] = {"transitions": 0}
     labels: Literal["pooled", "effects"] = "pooled"
     """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperprompt.errors import ModelUnavailable
+from hyperprompt.llm.adapters import WEIGHTS
 from hyperprompt.llm.policy import slot_logits
 from hyperprompt.llm.tokens import Encoder
 from hyperprompt.llm.weights import LanguageModel
@@ -92,6 +94,22 @@ class SlotModel:
 
             set_peft_model_state_dict(self.adapted, dict(state))
 
+    def start_from(self, folder: Path) -> None:
+        """The weights that `save` wrote.
+
+        Raises:
+            ModelUnavailable: there are none, or they are of another shape.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            state, own = load_file(folder / WEIGHTS), self.state()
+            if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in own.items()}:
+                raise ValueError("weights of another rank, other layers or another model")
+            self.load({name: value.to(own[name].dtype) for name, value in state.items()})
+        except Exception as error:
+            raise ModelUnavailable(f"training cannot start from {folder}: {error}") from error
+
     def save(self, folder: Path) -> None:
         """Adapters as safetensors in bf16, in peft's layout; of a model trained whole, the model with its tokenizer."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +122,7 @@ class SlotModel:
         state = {name: value.to(torch.bfloat16) for name, value in self.state().items()}
         self.adapted.save_pretrained(str(folder), state_dict=state)
         (folder / "README.md").unlink(missing_ok=True)
-        (folder / "adapter_model.safetensors").chmod(0o644)
+        (folder / WEIGHTS).chmod(0o644)
 
 
 def scrambled(language_model: LanguageModel, seed: int) -> LanguageModel:
