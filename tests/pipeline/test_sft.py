@@ -13,7 +13,7 @@ from hyperprompt.pipeline import sft
 from hyperprompt.sft.config import read
 from hyperprompt.testing import lessons
 
-FAST = {"learning_rate": 1e-2, "epochs": 20, "batch": 4, "evaluations": 1, "tau": 0.1}
+FAST = {"learning_rate": 1e-2, "epochs": 20, "batch": 4, "evaluations": 1, "tau": 0.1, "sharpness": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_damaged_dataset_is_named(tmp_path, data):
 
 def test_the_language_model_goes_the_same_way(tmp_path, data):
     """One epoch of adapters in the topmost layers: the loss falls, and the adapter steers."""
-    config = read("tiny", {**data, "learning_rate": 2e-3, "tau": 0.1})
+    config = read("tiny", {**data, "learning_rate": 2e-3, "tau": 0.1, "sharpness": 1.0})
     result = sft.run(config, tmp_path / "run")
     assert result["validation_kl"] < 0.5 * result["before"]
     assert {"llm", "blind", "teacher", "keep"} < set(result["offline"]["ppo"])

@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     model.save(folder)
     base = model.language_model
-    adapters.record(adapters.Adapter(folder, base.name, base.sha, PROMPT, ("ppo",)), {"note": "test"})
+    adapters.record(adapters.Adapter(folder, base.name, base.sha, PROMPT, 1.0, ("ppo",)), {"note": "test"})
     return model, example, losses, folder
 
 

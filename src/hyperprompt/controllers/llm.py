@@ -64,7 +64,7 @@ class LLMController:
             else verbose, and compact where too many hyperparameters are tuned for a verbose row.
         choice: the "likeliest" step of each hyperparameter, the "mean" of the steps, or "sample", drawn with the generator of
             (seed, run, decision). By default the mean of an adapter, whose labels are soft, else the likeliest.
-        temperature: divides the log-probabilities before they are normalised.
+        temperature: divides the log-probabilities before they are normalised; 1 by default, or what an adapter was made for.
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
         calibrate: "content-free", or "none" for the model's own distribution. By default only without an adapter.
         demonstrations: None (zero-shot), "shipped", or a file of `prompt.demonstrations.record`.
@@ -84,7 +84,7 @@ class LLMController:
         prompt: PromptConfig | Mapping[str, Any] | None = None,
         seed: int = 0,
         choice: Choice | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         keep_prior: float = 0.5,
         calibrate: Literal["content-free", "none"] | None = None,
         demonstrations: str | Path | None = None,
@@ -100,7 +100,7 @@ class LLMController:
         else:
             self._prompts = (adapter.prompt,) if adapter else (PromptConfig(rendering="verbose"), PromptConfig())
         self._algorithms = adapter.algorithms if adapter else ()
-        self.seed, self.temperature = seed, temperature
+        self.seed, self.temperature = seed, temperature or (adapter.temperature if adapter else 1.0)
         self.choice: Choice = choice or ("mean" if adapter else "likeliest")
         self.calibrate = (calibrate or ("none" if adapter else "content-free")) == "content-free"
         self._prior = keep_log_prior(keep_prior)

@@ -33,6 +33,8 @@ class Adapter:
     base_sha: str
     prompt: PromptConfig
     """What its transcripts held in training."""
+    temperature: float
+    """At which its distribution is to be read."""
     algorithms: tuple[str, ...]
     """Those whose runs it was trained on."""
 
@@ -59,7 +61,8 @@ def find(name: str) -> Adapter | None:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}, not {FORMAT}")
         base, base_sha, algorithms = str(record["base"]), str(record["base_sha"]), tuple(map(str, record["algorithms"]))
-        return Adapter(folder, base, base_sha, PromptConfig.from_dict(record["prompt"]), algorithms)
+        prompt, temperature = PromptConfig.from_dict(record["prompt"]), float(record["temperature"])
+        return Adapter(folder, base, base_sha, prompt, temperature, algorithms)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
 
@@ -71,6 +74,7 @@ def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
         "base": adapter.base,
         "base_sha": adapter.base_sha,
         "prompt": adapter.prompt.to_dict(),
+        "temperature": adapter.temperature,
         "algorithms": adapter.algorithms,
         **more,
     }

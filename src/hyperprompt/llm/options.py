@@ -21,7 +21,7 @@ def check_options(
         "prompt": (prompt is None or isinstance(prompt, PromptConfig | Mapping), "a mapping of settings", prompt),
         "seed": (not isinstance(seed, bool) and isinstance(seed, Integral) and int(seed) >= 0, "a whole number from 0", seed),
         "choice": (choice in (None, "likeliest", "mean", "sample"), "'likeliest', 'mean' or 'sample'", choice),
-        "temperature": (_within(temperature, float("inf")), "a positive, finite number", temperature),
+        "temperature": (temperature is None or _within(temperature, float("inf")), "a positive, finite number", temperature),
         "keep_prior": (_within(keep_prior, 1.0), "a number between 0 and 1", keep_prior),
         "calibrate": (calibrate in (None, "none", "content-free"), "'content-free' or 'none'", calibrate),
         "demonstrations": (

@@ -36,9 +36,7 @@ def run(env: str, steps: int, seed: int, out: Path | None) -> None:
     views = [RunView(controller, steps) for controller in CONTROLLERS]
     processes = [_start(env, steps, seed, controller, out) for controller in CONTROLLERS]
     console = Console()
-    console.print(
-        f"PPO on {env}, {steps:,} steps, seed {seed}: static defaults and, beside them, the fine-tuned language model at the wheel"
-    )
+    console.print(f"PPO on {env}, {steps:,} steps, seed {seed}: static defaults, and the language model at the wheel")
     try:
         with Live(table(views), console=console, refresh_per_second=4) as display:
             while None in (codes := [process.poll() for process in processes]) and not any(codes):

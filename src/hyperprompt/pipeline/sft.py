@@ -91,10 +91,11 @@ def _examples(
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; the teachers of `pooled` labels have seen the branches of the sources only."""
     if config.labels == "effects":
-        known = labels.effect_examples(source, config.tau, config.mean_share)
-        unseen = labels.effect_examples(validation, config.tau, config.mean_share)
+        tau = config.tau / config.sharpness
+        known = labels.effect_examples(source, tau, config.mean_share)
+        unseen = labels.effect_examples(validation, tau, config.mean_share)
     else:
-        teachers = labels.teachers(source, config.tau, config.mean_share)
+        teachers = labels.teachers(source, config.tau / config.sharpness, config.mean_share)
         known, unseen = labels.pooled_examples(source, teachers), labels.pooled_examples(validation, teachers)
     if config.validation:
         return known, unseen
@@ -119,7 +120,7 @@ def _offline(
     found: dict[str, Any] = {}
     for key in sorted({labels.kind(c.state) for c in branched}):
         checkpoints = [c for c in branched if labels.kind(c.state) == key]
-        policy = [policy_of(model, c) for c in checkpoints]
+        policy = [policy_of(model, c, config.sharpness) for c in checkpoints]
         arms = {config.arch: policy, "blind": offline.blind(policy)}
         teachers = labels.teachers(source, config.tau, config.mean_share)
         if key in teachers:
@@ -130,7 +131,7 @@ def _offline(
     return found
 
 
-def policy_of(model: Model, checkpoint: Checkpoint) -> offline.Floats:
+def policy_of(model: Model, checkpoint: Checkpoint, temperature: float) -> offline.Floats:
     """pi(. | s) at a checkpoint, (names, 7), hyperparameters in the order of the space."""
     import torch
 
@@ -139,7 +140,7 @@ def policy_of(model: Model, checkpoint: Checkpoint) -> offline.Floats:
     example = Example(state, {state.index: dict.fromkeys(state.space.names, uniform)})
     with torch.no_grad():
         logp, _ = model.score(example)
-    return np.asarray(logp.exp().double().cpu().numpy())
+    return np.asarray((logp / temperature).softmax(-1).double().cpu().numpy())
 
 
 def _claim(config: SFTConfig, folder: Path) -> None:
@@ -156,7 +157,11 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
     from hyperprompt.llm.adapters import Adapter
     from hyperprompt.sft.model import SlotModel
 
+    if isinstance(model, NumericModel):
+        model.temperature = config.sharpness
     model.save(folder / "model")
     if isinstance(model, SlotModel) and model.adapted is not None:
         base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
-        adapters.record(Adapter(folder / "model", base.name, base.sha, model.prompt, tuple(algorithms)), made)
+        adapters.record(
+            Adapter(folder / "model", base.name, base.sha, model.prompt, config.sharpness, tuple(algorithms)), made
+        )

@@ -37,6 +37,9 @@ class SFTConfig(BaseModel):
     `effects`: main effects of each checkpoint by itself, for its own decision."""
     tau: float = Field(default=0.05, gt=0)
     """p(step) ~ exp(effect / tau), effects in task units."""
+    sharpness: float = Field(default=2.5, gt=0)
+    """Training's labels are made at tau / sharpness, and the policy is read at temperature `sharpness`, which undoes it: the
+    same policy, taught by labels that differ more between states."""
     mean_share: float = Field(default=0.5, ge=0, le=1)
     """w of the score (1 - w) end + w mean of a branch."""
     rank: int = Field(default=16, ge=0)

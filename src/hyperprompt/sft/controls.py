@@ -35,6 +35,7 @@ class NumericModel(nn.Module):
     def __init__(self, cell: Cell, sizes: Mapping[Kind, int], seed: int = 0, width: int = 64) -> None:
         super().__init__()
         self.cell, self.sizes, self.width = cell, dict(sizes), width
+        self.temperature = 1.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.inner, self.outer = nn.ModuleList(), nn.ModuleList()
@@ -102,7 +103,11 @@ class NumericModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.state(), folder / WEIGHTS)
         sizes = [[algorithm, list(names), size] for (algorithm, names), size in self.sizes.items()]
-        atomic_write(folder / RECORD, to_json({"cell": self.cell, "width": self.width, "sizes": sizes}, indent=1) + "\n")
+        atomic_write(
+            folder / RECORD,
+            to_json({"cell": self.cell, "width": self.width, "temperature": self.temperature, "sizes": sizes}, indent=1)
+            + "\n",
+        )
 
 
 def read(folder: Path) -> NumericModel:
@@ -118,6 +123,7 @@ def read(folder: Path) -> NumericModel:
         sizes = {(algorithm, tuple(names)): int(size) for algorithm, names, size in record["sizes"]}
         model = NumericModel(record["cell"], sizes, width=record["width"])
         model.load(load_file(folder / WEIGHTS))
+        model.temperature = float(record["temperature"])
     except Exception as error:
         raise ModelUnavailable(f"{folder} holds no control of 'hyperprompt sft': {error!r}") from error
     return model.eval().requires_grad_(False)
@@ -135,7 +141,7 @@ class NumericController:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        p = self.model.logp(state)[-1].double().exp().numpy()
+        p = (self.model.logp(state)[-1].double() / self.model.temperature).softmax(-1).numpy()
         names = state.space.names
         steps = p @ np.asarray(STEPS)
         return MetaAction(
