@@ -120,7 +120,7 @@ class SlotModel:
         # The library would write down a path of this machine, and a card that says nothing.
         self.adapted.peft_config["default"].base_model_name_or_path = self.language_model.name
         state = {name: value.to(torch.bfloat16) for name, value in self.state().items()}
-        self.adapted.save_pretrained(str(folder), state_dict=state)
+        self.adapted.save_pretrained(str(folder), state_dict=state, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
         (folder / WEIGHTS).chmod(0o644)
 
