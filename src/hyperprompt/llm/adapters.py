@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -98,7 +99,9 @@ def merge(model: Any, adapter: Adapter) -> Any:
     except ImportError as error:
         raise MissingDependency("a fine-tuned model", "llm") from error
     try:
-        merged = PeftModel.from_pretrained(model, str(adapter.folder)).merge_and_unload(safe_merge=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of deprecations between the two libraries, which no user can act on
+            merged = PeftModel.from_pretrained(model, str(adapter.folder)).merge_and_unload(safe_merge=True)
     except Exception as error:
         raise ModelUnavailable(f"{adapter.folder} cannot be applied to {adapter.base!r}: {error}") from error
     return merged.eval().requires_grad_(False)
