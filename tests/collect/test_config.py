@@ -36,7 +36,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "value of a task": ({"tasks": [{"env": "CartPole-v1", "actions": 2}]}, ["tasks.0.actions", "3"]),
     "task": ({"tasks": ["CartPol-v1"]}, ["CartPol-v1", "'CartPole-v1'"]),
     "compiled task": ({"tasks": ["gymnax/cartpol"]}, ["gymnax/cartpol", "'gymnax/cartpole'"]),
-    "task without a scale": ({"tasks": ["MountainCar-v0"]}, ["MountainCar-v0", "measured scale"]),
+    "task without a scale": ({"tasks": ["MountainCar-v0"]}, ["MountainCar-v0", "no scale"]),
     "scale that is upside down": ({"tasks": [{"env": "MountainCar-v0", "scale": [1, 0]}]}, ["tasks.0.scale", "not below"]),
     "task named twice": ({"tasks": ["CartPole-v1", {"env": "CartPole-v1"}]}, ["CartPole-v1", "rounds"]),
     "no task": ({"tasks": []}, ["tasks", "at least one"]),

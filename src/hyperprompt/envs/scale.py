@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,6 +11,11 @@ from typing import Any
 import yaml
 
 from hyperprompt.errors import InvalidValue, UnknownName
+
+RANDOM_EPISODES = 256
+"""Episodes of random actions behind the zero."""
+CLEARLY = 3.0
+"""Standard errors of the zero by which static defaults must end above it."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,18 @@ def task_scale(task: str) -> TaskScale:
 
     Raises:
         UnknownName: it has not been measured; lists the tasks that have.
-        InvalidValue: static defaults end no better than random actions there, so that it has no unit.
+        InvalidValue: static defaults do not end clearly better than random actions there, so that it has no unit.
     """
     table = _table()
     if task not in table:
         raise UnknownName("task with a measured scale", task, table)
     scale = TaskScale(table[task]["random"], table[task]["static"])
-    if scale.static <= scale.random:
+    error = table[task]["random_std"] / math.sqrt(RANDOM_EPISODES)
+    # A unit within the noise of its own zero would turn that noise into scores.
+    if scale.static - scale.random <= CLEARLY * error:
         raise InvalidValue(
-            f"{task} has no scale: static defaults end at {scale.static:.3g}, random actions at {scale.random:.3g}"
+            f"{task} has no scale: static defaults end at {scale.static:.3g}, random actions at "
+            f"{scale.random:.3g} +- {error:.2g}"
         )
     return scale
 

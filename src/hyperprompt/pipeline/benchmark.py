@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperprompt.durable import FolderLock, clear_torn_writes
+from hyperprompt.envs.scale import RANDOM_EPISODES
 from hyperprompt.errors import RunFolderError
 from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
@@ -129,7 +130,7 @@ def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
     path = suite.folder / "random" / f"{results.digest({'env': task.env, 'options': task.options})}.json"
     if not path.exists():
         mean, deviation = constants.random_policy(task.env, task.options)
-        results.write(path, {"task": task.label, "mean": mean, "error": deviation / constants.RANDOM_EPISODES**0.5})
+        results.write(path, {"task": task.label, "mean": mean, "error": deviation / RANDOM_EPISODES**0.5})
     known = json.loads(path.read_text())
     return known["mean"], known["error"]
 

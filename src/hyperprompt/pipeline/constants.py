@@ -18,13 +18,13 @@ import yaml
 from hyperprompt.config import RunConfig
 from hyperprompt.durable import atomic_write
 from hyperprompt.envs import make as envs
+from hyperprompt.envs.scale import RANDOM_EPISODES
 from hyperprompt.errors import HyperPromptError
 from hyperprompt.evaluation.rollout import random_returns
 from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
 from hyperprompt.pipeline.results import Record
 
 SEEDS = (9001, 9002, 9003)
-RANDOM_EPISODES = 256
 ROUND = 64
 """Environments at a time: more of them take more memory than a run does."""
 SHARED = ("preset", "algo", "steps")
