@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -74,26 +74,26 @@ def parse(values: Mapping[str, Any], settings: Sequence[str] = ()) -> RunConfig:
     Raises:
         InvalidValue: one line naming the key, what is wrong with it, and the valid choices.
     """
-    merged: dict[str, Any] = dict(values)
-    for key, value in parse_settings(settings):
-        assign(merged, key, value)
-    return validated(RunConfig, merged)
+    return validated(RunConfig, with_settings(values, settings))
 
 
-def parse_settings(settings: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Keys and values of `key=value` settings.
+def with_settings(values: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """A copy of keys and values in which `key=value` settings, whose keys may be dotted, have won.
 
     Raises:
         InvalidValue: a setting of another form.
     """
+    merged: dict[str, Any] = dict(values)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise InvalidValue(f"setting {setting!r} is not of the form key=value")
         try:
-            yield key, yaml.safe_load(text)
+            value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InvalidValue(f"setting {key}: {text!r} is not valid YAML") from error
+        assign(merged, key, value)
+    return merged
 
 
 def assign(values: dict[str, Any], key: str, value: Any) -> None:

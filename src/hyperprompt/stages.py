@@ -17,6 +17,7 @@ app = typer.Typer()
 
 
 def columns(rows: list[tuple[str, ...]]) -> None:
+    """Print rows of cells, each column as wide as its widest."""
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.design import round_seed
+from hyperprompt.collect.design import checkpoint, round_seed, unbranched
 from hyperprompt.config import RunConfig
 from hyperprompt.core import MetaState
 from hyperprompt.durable import to_json
@@ -60,21 +60,6 @@ def train(config: RunConfig) -> tuple[list[MetaState], float]:
 
 
 def _checkpoint(recipe: Recipe, run: str, state: MetaState) -> Checkpoint:
-    scale, names = recipe.task_scale(), len(state.space)
-    none = np.empty(0)
-    return Checkpoint(
-        family=recipe.family,
-        task=recipe.env,
-        algorithm=state.task.algorithm,
-        run=run,
-        variant=to_json(recipe.options),
-        state=state,
-        horizon=0,
-        before=returns(state.intervals)[1][-1] if state.intervals else math.nan,
-        random=scale.random,
-        unit=scale.static - scale.random,
-        steps=np.empty((0, names), np.int64),
-        seeds=np.empty(0, np.int64),
-        end=none,
-        mean=none,
-    )
+    before = returns(state.intervals)[1][-1] if state.intervals else math.nan
+    nothing = unbranched(len(state.space), before)
+    return checkpoint(state, recipe.family, recipe.env, run, recipe.options, recipe.task_scale(), nothing)

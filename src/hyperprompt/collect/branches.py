@@ -24,7 +24,6 @@ from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.collect.steer import LANES, SPACE, UPDATE_STEPS, UPDATES, Fleet, collector, keys
 from hyperprompt.core import STEPS
-from hyperprompt.durable import to_json
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.interval import IntervalSchedule
@@ -120,22 +119,8 @@ def checkpoint(
     horizon = min(design.horizon, fleet.updates - fleet.done)
     end, mean = explore(collector, pick(fleet.state, lane), thetas, seeds.tolist(), horizon, design.episodes)
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
-    return Checkpoint(
-        family=GYMNAX,
-        task=f"{GYMNAX}/{collector.task.name}",
-        algorithm="ppo",
-        run=meta.name,
-        variant=to_json(variant),
-        state=state,
-        horizon=horizon * collector.update_steps,
-        before=before,
-        random=scale.random,
-        unit=scale.static - scale.random,
-        steps=steps,
-        seeds=seeds,
-        end=end,
-        mean=mean,
-    )
+    branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
+    return designs.checkpoint(state, GYMNAX, f"{GYMNAX}/{collector.task.name}", meta.name, variant, scale, branched)
 
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:

@@ -142,14 +142,14 @@ def write(
         RunFolderError: the folder cannot be written.
         DatasetError: its manifest is damaged.
     """
-    write_part(path, checkpoints, config, spent)
-    enlist(path)
+    content = write_part(path, checkpoints, config, spent)
+    enter(path, content, len(checkpoints), sum(len(c.seeds) for c in checkpoints))
 
 
 def write_part(
     path: Path, checkpoints: Sequence[Checkpoint], config: Mapping[str, Any], spent: Mapping[str, float] | None = None
-) -> None:
-    """Write the part only; `enlist` goes with it, in the one process that keeps the manifest."""
+) -> bytes:
+    """Write the part only, which no manifest lists yet; returns the file's content."""
     pa, pq = _pyarrow("pyarrow"), _pyarrow("pyarrow.parquet")
     head = to_json({"schema": VERSION, "config": plain(config), "versions": versions(), "spent": plain(spent or {})})
     table = pa.Table.from_pylist([_row(c) for c in checkpoints], schema().with_metadata({METADATA: head}))
@@ -157,13 +157,7 @@ def write_part(
     pq.write_table(table, content, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, content.getvalue())
-
-
-def enlist(path: Path) -> None:
-    """Enter a part that has been written into its folder's manifest, in place of an older one of the name."""
-    content = path.read_bytes()
-    part = _part(path, content)
-    enter(path, content, len(part.checkpoints), sum(len(c.seeds) for c in part.checkpoints))
+    return content.getvalue()
 
 
 def parts(folder: Path) -> list[Part]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.controllers.fixed import random_steps
 from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.durable import to_json
+from hyperprompt.envs.scale import TaskScale
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -27,7 +34,41 @@ class Perturbed:
         rng = np.random.default_rng([self.seed, lane, state.index])
         if rng.random() < 0.5:
             return MetaAction()
-        return MetaAction({name: STEPS[rng.integers(len(STEPS))] for name in state.space.names})
+        return MetaAction(random_steps(rng, state.space.names))
+
+
+@dataclass(frozen=True)
+class Branched:
+    """What was tried at a checkpoint, and what it led to: fields as in `Checkpoint`."""
+
+    horizon: int
+    before: float
+    steps: Integers
+    seeds: Integers
+    end: Floats
+    mean: Floats
+
+
+def unbranched(names: int, before: float = math.nan) -> Branched:
+    """Nothing was tried: a state without scores."""
+    return Branched(0, before, np.empty((0, names), np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
+def checkpoint(
+    state: MetaState, family: str, task: str, run: str, variant: Mapping[str, Any], scale: TaskScale, branched: Branched
+) -> Checkpoint:
+    """The row of a dataset, whoever collected it."""
+    return Checkpoint(
+        family=family,
+        task=task,
+        algorithm=state.task.algorithm,
+        run=run,
+        variant=to_json(variant),
+        state=state,
+        random=scale.random,
+        unit=scale.static - scale.random,
+        **vars(branched),
+    )
 
 
 def joint_actions(rng: np.random.Generator, n: int, names: int) -> Integers:

@@ -14,11 +14,11 @@ import numpy as np
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from hyperprompt.agents.loop import update_steps
+from hyperprompt.collect import design
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import Perturbed, branches, round_seed
 from hyperprompt.core import STEPS, MetaAction, MetaState
-from hyperprompt.durable import to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.live import LiveRun
@@ -109,22 +109,8 @@ def checkpoint(run: LiveRun, recipe: Recipe, rng: np.random.Generator, horizon: 
             raise InvalidValue(f"no episode ended within {length} steps of {run.meta.name}: give it evaluation episodes")
     trained = run.step - state.step
     run.restore(snapshot, branch=onward)
-    return Checkpoint(
-        family=recipe.family,
-        task=recipe.env,
-        algorithm=state.task.algorithm,
-        run=run.meta.name,
-        variant=to_json(recipe.options),
-        state=state,
-        horizon=trained,
-        before=before,
-        random=scale.random,
-        unit=scale.static - scale.random,
-        steps=steps,
-        seeds=seeds,
-        end=end,
-        mean=mean,
-    )
+    branched = design.Branched(trained, before, steps, seeds, end, mean)
+    return design.checkpoint(state, recipe.family, recipe.env, run.meta.name, recipe.options, scale, branched)
 
 
 def _idle(run: LiveRun) -> int:

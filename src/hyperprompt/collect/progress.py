@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hyperprompt.collect import dataset, manifest
 from hyperprompt.collect.config import Collection, Recipe
-from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.dataset import Checkpoint, Part
 from hyperprompt.progress import clock
 
 
@@ -22,13 +20,12 @@ class Outlook:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: Collection, todo: Sequence[tuple[Recipe, int]], out: Path, jobs: int) -> Outlook:
-        """`todo`: the rounds without a part in `out`."""
+    def of(cls, collection: Collection, todo: Sequence[tuple[Recipe, int]], parts: Sequence[Part], jobs: int) -> Outlook:
+        """`todo`: the rounds that have none of the `parts`."""
         left = {recipe.env: sum(r.env == recipe.env for r, _ in todo) for recipe in collection.tasks}
         outlook = cls(sum(recipe.rounds for recipe in collection.tasks), left, jobs)
-        if manifest.listing(out):
-            for part in dataset.parts(out):
-                outlook._timed(str(part.config.get("env")), part.spent)
+        for part in parts:
+            outlook._timed(str(part.config.get("env")), part.spent)
         return outlook
 
     @property

@@ -7,21 +7,22 @@ the defaults.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.design import round_seed
+from hyperprompt.collect.design import checkpoint, round_seed, unbranched
 from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.controllers import registry
-from hyperprompt.core import STEPS, Controller, MetaAction, MetaState
-from hyperprompt.durable import to_json
+from hyperprompt.controllers.fixed import random_steps
+from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.hyperparameters import Theta
 
+Variant = Mapping[str, Any]
 ODDS = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.5, 0.5)
 """How often a random joint step stands in for the controller's, one a run."""
 UPDATES = (48, 64, 96, 128)
@@ -42,7 +43,7 @@ class Disturbed:
         for lane, state in enumerate(states):
             rng = np.random.default_rng([self.seed, lane, state.index])
             if rng.random() < self.odds[lane]:
-                answers[lane] = MetaAction({name: STEPS[rng.integers(len(STEPS))] for name in state.space.names})
+                answers[lane] = MetaAction(random_steps(rng, state.space.names))
         return answers
 
 
@@ -57,27 +58,14 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     states = _compiled(recipe, rng, controller) if recipe.compiled else [_live(recipe, rng, controller, round_)]
     scale = recipe.task_scale()
     return [
-        Checkpoint(
-            family=recipe.family,
-            task=recipe.env,
-            algorithm=state.task.algorithm,
-            run=f"roll-{round_}:{state.run}",
-            variant=variant,
-            state=state,
-            horizon=0,
-            before=math.nan,
-            random=scale.random,
-            unit=scale.static - scale.random,
-            steps=np.empty((0, len(state.space)), np.int64),
-            seeds=np.empty(0, np.int64),
-            end=np.empty(0),
-            mean=np.empty(0),
+        checkpoint(
+            state, recipe.family, recipe.env, f"roll-{round_}:{state.run}", variant, scale, unbranched(len(state.space))
         )
         for state, variant in states
     ]
 
 
-def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) -> list[tuple[MetaState, str]]:
+def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) -> list[tuple[MetaState, Variant]]:
     from hyperprompt.collect import tasks
     from hyperprompt.collect.branches import first_theta
     from hyperprompt.collect.steer import LANES, Fleet, collector
@@ -94,11 +82,11 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     while fleet.done < updates:
         fleet.decide(behaviour)
         fleet.go_on()
-    described = [to_json(dict(zip(tasks.Variant._fields, map(float, v), strict=True))) for v in variants]
-    return [(run.meta.state(fleet.step), text) for run, text in zip(fleet.runs, described, strict=True)]
+    described = [dict(zip(tasks.Variant._fields, map(float, v), strict=True)) for v in variants]
+    return [(run.meta.state(fleet.step), variant) for run, variant in zip(fleet.runs, described, strict=True)]
 
 
-def _live(recipe: Recipe, rng: np.random.Generator, controller: Controller, round_: int) -> tuple[MetaState, str]:
+def _live(recipe: Recipe, rng: np.random.Generator, controller: Controller, round_: int) -> tuple[MetaState, Variant]:
     from hyperprompt.collect.live import begin, first_theta
     from hyperprompt.meta.live import LiveRun
 
@@ -110,6 +98,6 @@ def _live(recipe: Recipe, rng: np.random.Generator, controller: Controller, roun
         while not run.finished:
             run.apply(behaviour.decide([run.state()])[0], behaviour.name)
             run.advance()
-        return run.state(), to_json(recipe.options)
+        return run.state(), recipe.options
     finally:
         run.close()

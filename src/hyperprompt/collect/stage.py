@@ -21,7 +21,7 @@ from typing import Any
 
 from hyperprompt.collect import card, dataset, manifest
 from hyperprompt.collect.config import Collection, Recipe
-from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.dataset import Checkpoint, Part
 from hyperprompt.collect.progress import Outlook
 from hyperprompt.durable import FolderLock, clear_torn_writes
 from hyperprompt.errors import HyperPromptError, InvalidValue, RunFolderError
@@ -50,8 +50,8 @@ def run(
     lock = FolderLock(out / "lock")
     try:
         clear_torn_writes(out)
-        todo = missing(collection, out)
-        outlook = Outlook.of(collection, todo, out, jobs)
+        todo, known = missing(collection, out)
+        outlook = Outlook.of(collection, todo, known, jobs)
         say(outlook.begun())
         failures = _carry_out(todo, out, jobs, outlook, say)
         card.write(out, command)
@@ -69,8 +69,8 @@ def config_of(recipe: Recipe, round_: int) -> dict[str, Any]:
     return {**recipe.model_dump(mode="json", exclude={"rounds"}), "round": round_}
 
 
-def missing(collection: Collection, out: Path) -> list[Round]:
-    """The rounds without a part, first rounds first. What a kill left half done is removed.
+def missing(collection: Collection, out: Path) -> tuple[list[Round], list[Part]]:
+    """The rounds without a part, first rounds first, and the parts that are there. What a kill left half done is removed.
 
     Raises:
         DatasetError, InvalidValue: see `run`.
@@ -82,9 +82,8 @@ def missing(collection: Collection, out: Path) -> list[Round]:
             (out / name).unlink(missing_ok=True)
     if gone := [name for name in listed if name in wanted and not (out / name).exists()]:
         manifest.forget(out, gone)
-    if not manifest.listing(out):
-        return _in_order(list(wanted.values()))
-    known = {part.name: part.config for part in dataset.parts(out)}
+    parts = dataset.parts(out) if manifest.listing(out) else []
+    known = {part.name: part.config for part in parts}
     for name, (recipe, i) in wanted.items():
         config = config_of(recipe, i)
         if name in known and known[name] != config:
@@ -93,11 +92,8 @@ def missing(collection: Collection, out: Path) -> list[Round]:
                 f"{out / name} was collected with {key}={known[name].get(key)!r}, not {config[key]!r}: "
                 "collect into another folder, or remove it"
             )
-    return _in_order([found for name, found in wanted.items() if name not in known])
-
-
-def _in_order(rounds: list[Round]) -> list[Round]:
-    return sorted(rounds, key=lambda found: found[1])
+    todo = [found for name, found in wanted.items() if name not in known]
+    return sorted(todo, key=lambda found: found[1]), parts
 
 
 def _carry_out(todo: list[Round], out: Path, jobs: int, outlook: Outlook, say: Callable[[str], None]) -> list[str]:

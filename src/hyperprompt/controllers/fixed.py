@@ -14,6 +14,11 @@ from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta
 
 
+def random_steps(rng: np.random.Generator, names: Sequence[str]) -> dict[str, float]:
+    """One of the seven steps for each hyperparameter, with equal probability, in order."""
+    return {name: STEPS[rng.integers(len(STEPS))] for name in names}
+
+
 class Static:
     """Keeps every hyperparameter: the baseline. A run under it equals one without HyperPrompt."""
 
@@ -38,7 +43,7 @@ class Random:
         rng = np.random.default_rng([self.seed, state.index])
         uniform = (1.0 / len(STEPS),) * len(STEPS)
         return MetaAction(
-            delta={name: STEPS[rng.integers(len(STEPS))] for name in state.space.names},
+            delta=random_steps(rng, state.space.names),
             probabilities=dict.fromkeys(state.space.names, uniform),
         )
 

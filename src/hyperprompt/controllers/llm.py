@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm import adapters
 from hyperprompt.llm.calibration import keep_log_prior, log_softmax
 from hyperprompt.llm.options import check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
-from hyperprompt.llm.weights import DEFAULT, MODELS, LanguageModel, check, load
+from hyperprompt.llm.weights import DEFAULT, LanguageModel, adapter_of, check, load
 from hyperprompt.prompt import demonstrations as shots
 from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
@@ -93,7 +92,7 @@ class LLMController:
         check_options(model, prompt, seed, choice, temperature, keep_prior, calibrate, demonstrations, dtype)
         check(model)
         self.model, self.dtype = model, dtype
-        adapter = None if model in MODELS else adapters.find(model)
+        adapter = adapter_of(model)
         if prompt:
             given = prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt)
             self._prompts: tuple[PromptConfig, ...] = (given,)

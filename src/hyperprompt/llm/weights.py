@@ -103,6 +103,11 @@ def check(name: str) -> None:
             raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
 
 
+def adapter_of(name: str) -> Adapter | None:
+    """The adapter called `name`, or None: a short name is never one, whatever the working directory holds."""
+    return None if name in MODELS else adapters.find(name)
+
+
 def check_folder(folder: Path) -> None:
     """Raises ModelUnavailable, naming what is missing, unless `folder` looks like a causal language model in safetensors."""
     if not (folder / "config.json").is_file():
@@ -140,7 +145,7 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
         from hyperprompt.llm import conversion
 
         return _read(conversion.converted(), name, conversion.GGUF_SHA256, device, dtype)
-    adapter = None if name in MODELS else adapters.find(name)
+    adapter = adapter_of(name)
     if adapter is not None:
         return _adapted(adapter, load(adapter.base, device=device, dtype=dtype), name)
     folder = Path(name).expanduser()

@@ -12,6 +12,7 @@ import yaml
 
 from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.student import Student
 from hyperprompt.durable import atomic_write, from_json, read_lines, to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.prompt.config import PromptConfig
@@ -20,8 +21,9 @@ from hyperprompt.sft import card, labels, offline
 from hyperprompt.sft.config import SFTConfig
 from hyperprompt.sft.controls import NumericModel
 from hyperprompt.sft.examples import Augmentation, Example
-from hyperprompt.sft.train import Model, divergence, fit
+from hyperprompt.sft.train import Model, fit
 
+Teachers = Mapping[labels.Kind, Student]
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -40,7 +42,9 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     begun = time.perf_counter()
     source = [c for path in config.data for c in dataset.read(Path(path))]
     validation = [c for path in config.validation for c in dataset.read(Path(path))]
-    examples, held_out = _examples(config, source, validation)
+    asked = config.labels == "pooled" or validation
+    teachers = labels.teachers(source, config.mean_share) if asked else {}
+    examples, held_out = _examples(config, source, validation, teachers)
     model = build(config, [*examples, *held_out])
     progress = fit(model, examples, held_out, config, folder, listen)
     _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
@@ -51,11 +55,11 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         "validation_runs": len(held_out),
         "decisions": sum(len(e.labels) for e in examples),
         "steps": progress.step,
-        "validation_kl": divergence(model, held_out),
+        "validation_kl": progress.best,
         "before": log[0]["validation"],
         "seconds": time.perf_counter() - begun,
         "calibration": _reliability(model, held_out),
-        "offline": _offline(model, config, source, validation),
+        "offline": _offline(model, config, validation, teachers),
         "versions": versions(),
     }
     card.write(folder, config.model_dump(mode="json"), result, log)
@@ -87,16 +91,15 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
 
 
 def _examples(
-    config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint]
+    config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint], teachers: Teachers
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; the teachers of `pooled` labels have seen the branches of the sources only."""
+    tau = config.tau / config.sharpness
     if config.labels == "effects":
-        tau = config.tau / config.sharpness
         known = labels.effect_examples(source, tau, config.mean_share)
         unseen = labels.effect_examples(validation, tau, config.mean_share)
     else:
-        teachers = labels.teachers(source, config.tau / config.sharpness, config.mean_share)
-        known, unseen = labels.pooled_examples(source, teachers), labels.pooled_examples(validation, teachers)
+        known, unseen = labels.pooled_examples(source, teachers, tau), labels.pooled_examples(validation, teachers, tau)
     if config.validation:
         return known, unseen
     chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
@@ -112,9 +115,7 @@ def _reliability(model: Model, examples: Sequence[Example]) -> list[dict[str, fl
     return offline.calibration([logp.exp().numpy() for logp, _ in scored], [target.numpy() for _, target in scored])
 
 
-def _offline(
-    model: Model, config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint]
-) -> dict[str, Any]:
+def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], teachers: Teachers) -> dict[str, Any]:
     """Expected advantages on branches of the validation tasks, empty without any."""
     branched = [c for c in validation if len(c.seeds) > 2]
     found: dict[str, Any] = {}
@@ -122,9 +123,8 @@ def _offline(
         checkpoints = [c for c in branched if labels.kind(c.state) == key]
         policy = [policy_of(model, c, config.sharpness) for c in checkpoints]
         arms = {config.arch: policy, "blind": offline.blind(policy)}
-        teachers = labels.teachers(source, config.tau, config.mean_share)
         if key in teachers:
-            arms["teacher"] = [np.array([*labels.pooled(teachers, c.state).values()]) for c in checkpoints]
+            arms["teacher"] = [np.array([*labels.pooled(teachers, c.state, config.tau).values()]) for c in checkpoints]
         gains = {name: offline.gains(p, checkpoints, config.mean_share) for name, p in arms.items()}
         found[key[0]] = offline.compare({**gains, "keep": np.zeros(len(checkpoints))}, config.arch)
         found[key[0]]["checkpoints"] = len(checkpoints)

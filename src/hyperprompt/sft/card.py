@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hyperprompt.durable import atomic_write
-from hyperprompt.errors import MissingDependency
 
 
 def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> None:
@@ -30,10 +30,8 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
         "Versions: " + ", ".join(f"{name} {version}" for name, version in result["versions"].items()) + ".",
     ]
     atomic_write(folder / "card.md", "\n".join(lines) + "\n")
-    try:
+    if find_spec("matplotlib") is not None:
         _plot(folder / "curves.svg", result["calibration"], log)
-    except MissingDependency:
-        return
 
 
 def _offline(offline: Mapping[str, Any]) -> list[str]:
@@ -57,10 +55,8 @@ def _interval(x: Mapping[str, float] | None) -> str:
 
 
 def _plot(path: Path, calibration: Sequence[Mapping[str, float]], log: Sequence[Mapping[str, Any]]) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("the curves of a training", "report") from error
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for key in ("source", "validation"):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hyperprompt.config import assign, parse_settings, validated
+from hyperprompt.config import validated, with_settings
 from hyperprompt.errors import UnknownName
 from hyperprompt.llm.weights import DEFAULT
 
@@ -84,6 +84,4 @@ def read(preset: str, values: Mapping[str, Any], settings: Sequence[str] = ()) -
     merged = {**PRESETS[preset], **values}
     for key in ("data", "validation"):
         merged[key] = tuple(str(path) for path in merged.get(key, ()))
-    for key, value in parse_settings(settings):
-        assign(merged, key, value)
-    return validated(SFTConfig, merged)
+    return validated(SFTConfig, with_settings(merged, settings))

@@ -31,16 +31,16 @@ def kind(state: MetaState) -> Kind:
     return state.task.algorithm, state.space.names
 
 
-def teachers(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[Kind, Student]:
-    """One ensemble for every algorithm and set of hyperparameters that has branches."""
+def teachers(checkpoints: Sequence[Checkpoint], mean_share: float) -> dict[Kind, Student]:
+    """Effects of every algorithm and set of hyperparameters that has branches, an ensemble each; `pooled` asks them."""
     groups: dict[Kind, list[Checkpoint]] = defaultdict(list)
     for c in checkpoints:
         if len(c.seeds):
             groups[kind(c.state)].append(c)
-    return {key: train(arrays(group, mean_share), tau=tau) for key, group in groups.items()}
+    return {key: train(arrays(group, mean_share)) for key, group in groups.items()}
 
 
-def pooled(students: Mapping[Kind, Student], state: MetaState) -> dict[str, Floats]:
+def pooled(students: Mapping[Kind, Student], state: MetaState, tau: float) -> dict[str, Floats]:
     """The label of one meta-state, name -> (7,).
 
     Raises:
@@ -49,14 +49,14 @@ def pooled(students: Mapping[Kind, Student], state: MetaState) -> dict[str, Floa
     student = students.get(kind(state))
     if student is None:
         raise InvalidValue(f"no branches of {state.task.algorithm} with {', '.join(state.space.names)} to label {state.run!r}")
-    p = softmax(student.effects(features(state)[None]) / student.tau)[0]
+    p = softmax(student.effects(features(state)[None]) / tau)[0]
     return dict(zip(student.names, p, strict=True))
 
 
-def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student]) -> list[Example]:
+def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student], tau: float) -> list[Example]:
     """Every run once, each of its decisions labelled."""
     return [
-        Example(state, {i: pooled(students, prefix(state, i)) for i in range(state.index + 1)})
+        Example(state, {i: pooled(students, prefix(state, i), tau) for i in range(state.index + 1)})
         for state in longest(c.state for c in checkpoints)
     ]
 

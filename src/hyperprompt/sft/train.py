@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hyperprompt import checkpoints
-from hyperprompt.durable import append_line, cut, from_json, read_lines, to_json
+from hyperprompt.durable import append_line, atomic_write, cut, from_json, read_lines, to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.sft.config import SFTConfig
 from hyperprompt.sft.examples import Example
@@ -151,7 +151,7 @@ def _forget(log: Path, step: int) -> None:
     lines, whole = read_lines(log, from_json)
     cut(log, whole)
     if any(line["step"] > step for line in lines):
-        log.write_text("".join(to_json(line) + "\n" for line in lines if line["step"] <= step))
+        atomic_write(log, "".join(to_json(line) + "\n" for line in lines if line["step"] <= step))
 
 
 def _record(log: Path, line: dict[str, Any], listen: Callable[[dict[str, Any]], None]) -> None:
