@@ -40,8 +40,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
-    source = [c for path in config.data for c in dataset.read(Path(path))]
-    validation = [c for path in config.validation for c in dataset.read(Path(path))]
+    source, validation = _read(config.data, config.algorithms), _read(config.validation, config.algorithms)
     asked = config.labels == "pooled" or validation
     teachers = labels.teachers(source, config.mean_share) if asked else {}
     examples, held_out = _examples(config, source, validation, teachers)
@@ -88,6 +87,11 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.start:
         model.start_from(Path(config.start))
     return model
+
+
+def _read(folders: Sequence[str], algorithms: Sequence[str]) -> list[Checkpoint]:
+    found = [c for folder in folders for c in dataset.read(Path(folder))]
+    return [c for c in found if not algorithms or c.state.task.algorithm in algorithms]
 
 
 def _examples(

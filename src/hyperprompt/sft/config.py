@@ -27,6 +27,8 @@ class SFTConfig(BaseModel):
     """Folders of datasets of the source tasks."""
     validation: tuple[str, ...] = ()
     """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
+    algorithms: tuple[str, ...] = ()
+    """Only runs of these algorithms are read; empty: of all. Few runs of one make labels that mislead it (docs/sft.md)."""
     arch: Architecture = "llm"
     model: str = DEFAULT
     start: str = ""
