@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hyperprompt import cli
+from hyperprompt.collect import split
 from hyperprompt.config import parse
 from hyperprompt.durable import FolderLock
 from hyperprompt.errors import RunFolderError
@@ -251,3 +252,26 @@ def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
     assert results.key(parse(base), members=4) != key
     schedule.write_text("schedule: [{progress: 0.0, theta: {learning_rate: 0.002}}]")
     assert results.key(parse(base)) != key
+
+
+def test_looks_at_sealed_tasks_are_counted_before_anything_runs_there(tmp_path: Path) -> None:
+    looks = tmp_path / "looks.jsonl"
+    sealed = {
+        "tasks": [{"env": "CartPole-v1", "steps": 256}, {"env": "MiniGrid-DoorKey-5x5-v0", "steps": 256}],
+        "methods": {"static": {"controller": "static"}},
+        "seeds": 1,
+        "target": {"seeds": 1},
+        "looks": str(looks),
+    }
+    suite = load(tmp_path, **sealed)
+    counted: list[int] = []
+
+    class Watching(Here):
+        def submit(self, job: Job) -> Future[str]:
+            counted.append(len(split.looks(looks)))
+            return super().submit(job)
+
+    benchmark.run(suite, executor=Watching())
+    benchmark.run(suite, executor=Watching())
+    assert counted == [1] * 4, "counted first, once, and a start that carries nothing out is no look"
+    assert [look["tasks"] for look in split.looks(looks)] == [["MiniGrid-DoorKey-5x5-v0"]]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperprompt.collect import split
 from hyperprompt.durable import FolderLock, clear_torn_writes
 from hyperprompt.envs.scale import RANDOM_EPISODES
 from hyperprompt.errors import RunFolderError
@@ -102,6 +103,7 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     for task in suite.tasks:
         plans += methods.plans(methods.baseline(suite, task), suite.target.seeds)
     outlook = Outlook.of(suite, failures)
+    _count_look(suite, outlook, say)
 
     def ended(job: Job, record: Record) -> None:
         if "error" in record:
@@ -113,6 +115,15 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
     targets = tuple(o for part in outcomes[tests:] for o in part)
     return Benchmark(suite, tuple(flat), targets, {task.label: _random(suite, task) for task in suite.tasks})
+
+
+def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:
+    """Sealed test tasks that this start evaluates anything on are counted before a result is seen."""
+    if suite.looks is None:
+        return
+    tasks = [task.env for task in suite.tasks if outlook.parts[task.label].done < outlook.parts[task.label].runs]
+    if any(split.part_of(task) == "test" for task in tasks):
+        say(f"look {split.look(suite.name, tasks, suite.looks)} at sealed test tasks, counted in {suite.looks}")
 
 
 def outlook(suite: Suite) -> Outlook:

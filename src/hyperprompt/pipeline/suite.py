@@ -116,6 +116,8 @@ class Suite(_Strict):
     jobs: int = Field(default=1, ge=1, le=4096)
     time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Wall seconds for a run of T steps, then it is ended and counts as failed; a population has them for each member."""
+    looks: Path | None = None
+    """Where evaluations on sealed test tasks are counted, for suites with such tasks: see `collect.split.look`."""
     out: Path | None = None
     text: str
 
