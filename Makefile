@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Small networks train many times slower on several threads; the language model takes all cores for its own passes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-all bench bench-envs bench-smoke meta-train-tiny lint clean
+.PHONY: help setup demo test test-all bench bench-envs bench-smoke meta-train meta-train-tiny lint clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -49,6 +49,15 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
 	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/branches --data runs/meta-tiny/rolls --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
+
+JOBS ?= 2
+BRANCHES = --data results/gonogo/branches --data results/source
+
+meta-train: setup  ## the chain at full size, resumable: about ten hours on two cores (docs/sft.md); runs/meta/llm/model
+	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
+	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --out runs/meta/first
+	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
+	$(BIN)/python -m hyperprompt sft --preset cpu $(BRANCHES) --data runs/meta/rolls --set 'algorithms=[ppo]' --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from hyperprompt.collect import split
 from hyperprompt.envs import make as envs
+from hyperprompt.envs.ant import family as ant
 from hyperprompt.errors import InvalidValue
 
 
@@ -43,14 +45,14 @@ def test_every_listed_task_has_its_part() -> None:
 
 
 def test_test_tasks_are_always_refused_and_validation_tasks_unless_asked_for() -> None:
-    split.check("CartPole-v1")
-    split.check("a task of the user's")
-    split.check("procgen/ninja", validation=True)
+    split.check("CartPole-v1", {})
+    split.check("a task of the user's", {})
+    split.check("procgen/ninja", {}, validation=True)
     with pytest.raises(InvalidValue, match="validation task"):
-        split.check("procgen/ninja")
+        split.check("procgen/ninja", {})
     for validation in (False, True):
         with pytest.raises(InvalidValue, match="sealed"):
-            split.check("procgen/coinrun", validation)
+            split.check("procgen/coinrun", {}, validation)
 
 
 def test_looks_at_sealed_tasks_are_counted(tmp_path: Path) -> None:
@@ -63,3 +65,11 @@ def test_looks_at_sealed_tasks_are_counted(tmp_path: Path) -> None:
         ("final", ["ant/test-0", "nethack/score"]),
         ("final", ["ant/test-0"]),
     ]
+
+
+def test_a_sealed_body_stays_sealed_under_another_name() -> None:
+    sealed = asdict(ant.morphology("ant/test-0"))
+    with pytest.raises(InvalidValue, match="ant/test-0 is a sealed"):
+        split.check("ant/custom", sealed)
+    split.check("ant/custom", {**sealed, "legs": sealed["legs"] + 1})
+    split.check("ant/custom", asdict(ant.morphology("ant/train-0")))

@@ -173,7 +173,7 @@ def _recipe(entry: object, where: str, shared: Mapping[str, Any], families: Mapp
 
 
 def _check(recipe: Recipe, collection: Collection) -> None:
-    split.check(recipe.env, collection.validation)
+    split.check(recipe.env, recipe.options, collection.validation)
     recipe.task_scale()
     registry.create(recipe.controller)
     if not recipe.compiled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from hyperprompt.durable import append_line, from_json, read_lines, to_json
+from hyperprompt.envs.ant import family as ant
 from hyperprompt.errors import InvalidValue
 
 Part = Literal["source", "validation", "test"]
@@ -30,12 +31,21 @@ def part_of(task: str) -> Part | None:
     return next((part for part, tasks in split().items() if task in tasks), None)
 
 
-def check(task: str, validation: bool = False) -> None:
+def known_as(task: str, options: Mapping[str, Any]) -> str:
+    """The split's name of a task: an Ant of one's own that has the body of one of its tasks is that task."""
+    if task != ant.CUSTOM:
+        return task
+    body, tasks = ant.morphology(task, options), (task for part in split().values() for task in part)
+    return next((name for name in tasks if name.startswith("ant/") and ant.morphology(name) == body), task)
+
+
+def check(task: str, options: Mapping[str, Any], validation: bool = False) -> None:
     """Whether decisions may be collected from a task; `validation` says that they are for offline scores only.
 
     Raises:
         InvalidValue: a test task, always; a validation task, unless `validation`.
     """
+    task = known_as(task, options)
     part = part_of(task)
     if part == "test":
         raise InvalidValue(f"{task} is a sealed test task: nothing may be collected from it (docs/split.md)")

@@ -121,7 +121,8 @@ def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> N
     """Sealed test tasks that this start evaluates anything on are counted before a result is seen."""
     if suite.looks is None:
         return
-    tasks = [task.env for task in suite.tasks if outlook.parts[task.label].done < outlook.parts[task.label].runs]
+    unfinished = [task for task in suite.tasks if outlook.parts[task.label].done < outlook.parts[task.label].runs]
+    tasks = [split.known_as(task.env, task.options) for task in unfinished]
     if any(split.part_of(task) == "test" for task in tasks):
         say(f"look {split.look(suite.name, tasks, suite.looks)} at sealed test tasks, counted in {suite.looks}")
 
