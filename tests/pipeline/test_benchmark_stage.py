@@ -254,6 +254,24 @@ def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
     assert results.key(parse(base)) != key
 
 
+@pytest.mark.parametrize("controller", ["llm", "numeric"])
+def test_other_weights_in_the_same_folder_are_another_run(controller: str, tmp_path: Path) -> None:
+    config = parse({"env": "CartPole-v1", "controller": f"{controller}:{tmp_path}"})
+    (tmp_path / "weights.safetensors").write_bytes(b"one")
+    key = results.key(config)
+    assert results.key(config) == key
+    (tmp_path / "weights.safetensors").write_bytes(b"two")
+    assert results.key(config) != key
+
+
+def test_another_adapter_in_the_package_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse({"env": "CartPole-v1", "controller": "hyperprompt"})
+    key = results.key(config)
+    (tmp_path / "weights.safetensors").write_bytes(b"one")
+    monkeypatch.setattr("hyperprompt.llm.adapters.shipped", lambda: tmp_path)
+    assert results.key(config) != key
+
+
 def test_looks_at_sealed_tasks_are_counted_before_anything_runs_there(tmp_path: Path) -> None:
     looks = tmp_path / "looks.jsonl"
     sealed = {

@@ -112,6 +112,19 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
     raise UnknownName("controller", spec, (entry.usage for entry in CONTROLLERS.values()))
 
 
+def files(spec: str) -> tuple[Path, ...]:
+    """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
+    name, _, argument = spec.partition(":")
+    if name == "hyperprompt":
+        from hyperprompt.llm.adapters import shipped
+
+        argument = str(shipped())
+    elif name not in ("schedule", "numeric", "llm") or not argument:
+        return ()
+    path = Path(argument).expanduser()
+    return (path,) if path.is_file() else tuple(sorted(p for p in path.rglob("*") if p.is_file()))
+
+
 def is_controller(candidate: object) -> TypeGuard[Controller]:
     """Whether it has what a `Controller` needs; a class instead of an instance has not."""
     return isinstance(candidate, Controller) and not isinstance(candidate, type)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperprompt.config import RunConfig
+from hyperprompt.controllers import registry
 from hyperprompt.durable import atomic_write, from_json, plain, to_json
 from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation.metrics import auc, final_return
@@ -31,14 +32,13 @@ BOOKKEEPING = {"checkpoints", "tensorboard"}
 def key(config: RunConfig, **method: Any) -> str:
     """Names a run by everything that decides it, by `digest`.
 
-    `config` is resolved; `method` holds what it does not say (the settings of a population, say). A file that a controller
-    replays counts by its content.
+    `config` is resolved; `method` holds what it does not say (the settings of a population, say). The files of a
+    controller, its weights or its schedule, count by their content.
     """
     # Not mode="json", which would turn NaN into null.
     settings: dict[str, Any] = {"config": plain(config.model_dump(exclude=BOOKKEEPING), "config"), **method}
-    kind, _, argument = config.controller.partition(":")
-    if kind == "schedule":
-        settings["schedule"] = hashlib.sha256(Path(argument).read_bytes()).hexdigest()
+    if found := registry.files(config.controller):
+        settings["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
     return digest(settings)
 
 
