@@ -53,7 +53,7 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 JOBS ?= 2
 BRANCHES = --data results/gonogo/branches --data results/source
 
-meta-train: setup  ## the chain at full size, resumable: about ten hours on two cores (docs/sft.md); runs/meta/llm/model
+meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
 	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)

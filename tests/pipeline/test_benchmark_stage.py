@@ -254,9 +254,12 @@ def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
     assert results.key(parse(base)) != key
 
 
-@pytest.mark.parametrize("controller", ["llm", "numeric"])
+@pytest.mark.parametrize("controller", ["llm", "numeric", "an option"])
 def test_other_weights_in_the_same_folder_are_another_run(controller: str, tmp_path: Path) -> None:
-    config = parse({"env": "CartPole-v1", "controller": f"{controller}:{tmp_path}"})
+    named = {"controller": f"{controller}:{tmp_path}"}
+    if controller == "an option":
+        named = {"controller": "llm", "llm": {"model": str(tmp_path)}}
+    config = parse({"env": "CartPole-v1", **named})
     (tmp_path / "weights.safetensors").write_bytes(b"one")
     key = results.key(config)
     assert results.key(config) == key

@@ -13,7 +13,11 @@ def named(task: str, seeds: Sequence[int], sign: float = 1.0) -> list[Checkpoint
     """Checkpoints of the lesson under another name; with sign -1 its opposite is true."""
     return [
         replace(
-            c, end=sign * c.end, mean=sign * c.mean, state=replace(c.state, task=replace(c.state.task, env=f"{task}:{i % 2}"))
+            c,
+            task=task,
+            end=sign * c.end,
+            mean=sign * c.mean,
+            state=replace(c.state, task=replace(c.state.task, env=f"{task}:{i % 2}")),
         )
         for i, c in enumerate(lessons.checkpoints(seeds))
     ]

@@ -9,7 +9,7 @@ branches is a state without scores. Needs neither JAX nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -169,9 +169,9 @@ def parts(folder: Path) -> list[Part]:
     return [_part(folder / name, content) for name, content in contents(folder).items()]
 
 
-def read(folder: Path) -> list[Checkpoint]:
-    """Every checkpoint of a dataset, in the order of the files' names. Raises as `parts` does."""
-    return [checkpoint for part in parts(folder) for checkpoint in part.checkpoints]
+def read(folder: Path, algorithms: Collection[str] = ()) -> list[Checkpoint]:
+    """Every checkpoint of a dataset, or those of some algorithms, in the order of the files' names. Raises as `parts` does."""
+    return [c for part in parts(folder) for c in part.checkpoints if not algorithms or c.algorithm in algorithms]
 
 
 def _part(path: Path, content: bytes) -> Part:

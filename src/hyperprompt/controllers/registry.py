@@ -112,17 +112,16 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
     raise UnknownName("controller", spec, (entry.usage for entry in CONTROLLERS.values()))
 
 
-def files(spec: str) -> tuple[Path, ...]:
+def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
     name, _, argument = spec.partition(":")
+    named = [argument if name in ("schedule", "numeric", "llm") else "", options.get("model"), options.get("demonstrations")]
     if name == "hyperprompt":
         from hyperprompt.llm.adapters import shipped
 
-        argument = str(shipped())
-    elif name not in ("schedule", "numeric", "llm") or not argument:
-        return ()
-    path = Path(argument).expanduser()
-    return (path,) if path.is_file() else tuple(sorted(p for p in path.rglob("*") if p.is_file()))
+        named.append(str(shipped()))
+    paths = [Path(path).expanduser() for path in named if path]
+    return tuple(p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file())
 
 
 def is_controller(candidate: object) -> TypeGuard[Controller]:

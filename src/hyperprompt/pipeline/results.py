@@ -37,7 +37,7 @@ def key(config: RunConfig, **method: Any) -> str:
     """
     # Not mode="json", which would turn NaN into null.
     settings: dict[str, Any] = {"config": plain(config.model_dump(exclude=BOOKKEEPING), "config"), **method}
-    if found := registry.files(config.controller):
+    if found := registry.files(config.controller, config.llm):
         settings["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
     return digest(settings)
 

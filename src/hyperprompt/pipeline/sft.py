@@ -40,7 +40,8 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
-    source, validation = _read(config.data, config.algorithms), _read(config.validation, config.algorithms)
+    source = [c for path in config.data for c in dataset.read(Path(path), config.algorithms)]
+    validation = [c for path in config.validation for c in dataset.read(Path(path), config.algorithms)]
     asked = config.labels == "pooled" or validation
     teachers = labels.teachers(source, config.mean_share) if asked else {}
     examples, held_out = _examples(config, source, validation, teachers)
@@ -89,11 +90,6 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     return model
 
 
-def _read(folders: Sequence[str], algorithms: Sequence[str]) -> list[Checkpoint]:
-    found = [c for folder in folders for c in dataset.read(Path(folder))]
-    return [c for c in found if not algorithms or c.state.task.algorithm in algorithms]
-
-
 def _examples(
     config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint], teachers: Teachers
 ) -> tuple[list[Example], list[Example]]:
@@ -128,7 +124,7 @@ def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], 
         policy = [policy_of(model, c, config.sharpness) for c in checkpoints]
         arms = {config.arch: policy, "blind": offline.blind(policy)}
         if key in teachers:
-            arms["teacher"] = [np.array([*labels.pooled(teachers, c.state, config.tau).values()]) for c in checkpoints]
+            arms["teacher"] = labels.policy(teachers, checkpoints, config.tau)
         gains = {name: offline.gains(p, checkpoints, config.mean_share) for name, p in arms.items()}
         found[key[0]] = offline.compare({**gains, "keep": np.zeros(len(checkpoints))}, config.arch)
         found[key[0]]["checkpoints"] = len(checkpoints)

@@ -28,7 +28,7 @@ class SFTConfig(BaseModel):
     validation: tuple[str, ...] = ()
     """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
     algorithms: tuple[str, ...] = ()
-    """Only runs of these algorithms are read; empty: of all. Few runs of one make labels that mislead it (docs/sft.md)."""
+    """Only runs of these algorithms are read; empty: of all. Few runs of one make labels that mislead it (docs/collect.md)."""
     arch: Architecture = "llm"
     model: str = DEFAULT
     start: str = ""
@@ -69,19 +69,11 @@ class SFTConfig(BaseModel):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "short": {},
     "paper": {"learning_rate": 5e-5, "batch": 8, "epochs": 50, "rank": 0, "constant": True, "warmup": 0.0, "patience": 100},
-    "cpu": {
-        "layers": 14,
-        "batch": 3,
-        "learning_rate": 6e-4,
-        "epochs": 6,
-        "augment": 0.05,
-        "patience": 6,
-        "held_out": 0.06,
-    },
+    "cpu": {"layers": 14, "learning_rate": 6e-4, "batch": 3, "epochs": 6, "patience": 6, "augment": 0.05, "held_out": 0.06},
     "tiny": {"epochs": 1, "rank": 4, "layers": 2, "batch": 2, "evaluations": 1},
 }
 """`paper` is the recipe of the seed paper (AdamW 5e-5, batches of 8, 50 epochs); `cpu` is what hours of one
-core afford, and what the shipped adapter was made with; `tiny` is for tests."""
+core afford: the shipped adapter's recipe, with more epochs; `tiny` is for tests."""
 
 
 def read(preset: str, values: Mapping[str, Any], settings: Sequence[str] = ()) -> SFTConfig:

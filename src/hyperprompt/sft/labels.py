@@ -53,6 +53,11 @@ def pooled(students: Mapping[Kind, Student], state: MetaState, tau: float) -> di
     return dict(zip(student.names, p, strict=True))
 
 
+def policy(students: Mapping[Kind, Student], checkpoints: Sequence[Checkpoint], tau: float) -> list[Floats]:
+    """What the teachers would do at each checkpoint, (names, 7) each. Raises as `pooled` does."""
+    return [np.array([*pooled(students, c.state, tau).values()]) for c in checkpoints]
+
+
 def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student], tau: float) -> list[Example]:
     """Every run once, each of its decisions labelled."""
     return [
