@@ -15,6 +15,7 @@ from hyperprompt.core import KEEP, STEPS, Controller, Interval, MetaState, Signa
 from hyperprompt.errors import InvalidValue, ModelUnavailable, UnknownName
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.llm import weights
+from hyperprompt.llm.adapters import Adapter, record
 from hyperprompt.llm.calibration import keep_log_prior
 from hyperprompt.prompt import demonstrations
 from hyperprompt.prompt.config import PromptConfig
@@ -221,6 +222,17 @@ def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
         LLMController(str(tmp_path))
     code = "import sys; from hyperprompt.controllers.llm import LLMController as C; C(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_a_continuous_head_is_asked_for_its_mean_alone(tmp_path):
+    record(Adapter(tmp_path, weights.DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), "continuous"), {})
+    for file in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
+        (tmp_path / file).touch()
+    controller = LLMController(str(tmp_path), temperature=1, calibrate="none")
+    assert (controller.choice, controller.temperature, controller.calibrate) == ("mean", 1.0, False)
+    for bad in ({"temperature": 2.0}, {"calibrate": "content-free"}):
+        with pytest.raises(InvalidValue, match=f"{next(iter(bad))} must be .* with a continuous head"):
+            LLMController(str(tmp_path), **bad)
 
 
 def test_the_prior_keeps_and_prefers_small_steps():

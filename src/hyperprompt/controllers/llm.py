@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm.calibration import keep_log_prior, log_softmax
-from hyperprompt.llm.options import check_options
+from hyperprompt.llm.options import check_continuous, check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
 from hyperprompt.llm.weights import DEFAULT, LanguageModel, adapter_of, check, load
 from hyperprompt.prompt import demonstrations as shots
@@ -64,8 +64,10 @@ class LLMController:
         choice: the "likeliest" step of each hyperparameter, the "mean" of the steps, or "sample", drawn with the generator of
             (seed, run, decision). By default the mean of an adapter, whose labels are soft, else the likeliest.
         temperature: divides the log-probabilities before they are normalised; 1 by default, or what an adapter was made for.
+            With a continuous head always 1.
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
-        calibrate: "content-free", or "none" for the model's own distribution. By default only without an adapter.
+        calibrate: "content-free", or "none" for the model's own distribution. By default only without an adapter; not with a
+            continuous head.
         demonstrations: None (zero-shot), "shipped", or a file of `prompt.demonstrations.record`.
         dtype: see `llm.weights.load`; "float32" where a resumed run must repeat its distributions closely.
 
@@ -93,6 +95,8 @@ class LLMController:
         check(model)
         self.model, self.dtype = model, dtype
         adapter = adapter_of(model)
+        if adapter and adapter.head == "continuous":
+            check_continuous(temperature, calibrate)
         if prompt:
             given = prompt if isinstance(prompt, PromptConfig) else PromptConfig.from_dict(prompt)
             self._prompts: tuple[PromptConfig, ...] = (given,)
@@ -149,7 +153,7 @@ class LLMController:
         if self._loaded is None:
             language_model = load(self.model, dtype=self.dtype)
             encoder = Encoder(language_model.tokenizer)
-            if self.model != DEFAULT:
+            if self.model != DEFAULT and language_model.head == "digits":
                 from hyperprompt.llm.policy import agrees
 
                 if not agrees(language_model, encoder):
@@ -186,7 +190,7 @@ class LLMController:
         scores = logp_BSK[: len(transcripts)]
         if self.calibrate:
             scores = scores - logp_BSK[len(transcripts) :] + self._prior
-        if not np.isfinite(scores).all():
+        if np.isnan(scores).any():  # -inf is a step of probability 0
             del self._sessions[key]
             raise InvalidValue(f"non-finite log-probabilities from {self.model!r}")
         logp = log_softmax(scores / np.float32(self.temperature))

@@ -1,6 +1,7 @@
 """Adapters: what supervised meta-training leaves behind, a few megabytes on top of a base model.
 
     FOLDER/adapter_model.safetensors, adapter_config.json   low-rank weights, in peft's layout
+    FOLDER/head.safetensors                                 w and b of a continuous head, in float32
     FOLDER/hyperprompt.json                                 the base model and how the model was taught to be asked
 
 The low-rank product is added to the base weights on loading, so that a decision costs what it costs without.
@@ -15,14 +16,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
 from hyperprompt.prompt.config import PromptConfig
 
+if TYPE_CHECKING:
+    import torch
+
+HeadName = Literal["digits", "continuous"]
+"""What answers a slot: see `llm.heads`."""
 FORMAT = 1
-RECORD, WEIGHTS = "hyperprompt.json", "adapter_model.safetensors"
+RECORD, WEIGHTS, HEAD = "hyperprompt.json", "adapter_model.safetensors", "head.safetensors"
+PREFIX = "head."
+"""Of the names of a continuous head's tensors."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,13 @@ class Adapter:
     """At which its distribution is to be read."""
     algorithms: tuple[str, ...]
     """Those whose runs it was trained on."""
+    head: HeadName = "digits"
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """The files of its weights."""
+        files = (WEIGHTS, HEAD) if self.head == "continuous" else (WEIGHTS,)
+        return tuple(self.folder / file for file in files)
 
 
 def shipped() -> Path:
@@ -54,18 +69,28 @@ def find(name: str) -> Adapter | None:
     folder = Path(name).expanduser()
     if not name or not ((folder / "adapter_config.json").is_file() or (folder / RECORD).is_file()):
         return None
-    for file in ("adapter_config.json", WEIGHTS, RECORD):
-        if not (folder / file).is_file():
-            raise ModelUnavailable(f"{folder} is not an adapter of 'hyperprompt sft': {file} is missing")
+    for file in ("adapter_config.json", RECORD):
+        _require(folder / file)
     try:
         record = json.loads((folder / RECORD).read_text())
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}, not {FORMAT}")
         base, base_sha, algorithms = str(record["base"]), str(record["base_sha"]), tuple(map(str, record["algorithms"]))
         prompt, temperature = PromptConfig.from_dict(record["prompt"]), float(record["temperature"])
-        return Adapter(folder, base, base_sha, prompt, temperature, algorithms)
+        head = record.get("head", "digits")
+        if head not in get_args(HeadName):
+            raise ValueError(f"head {head!r}, not one of {', '.join(get_args(HeadName))}")
+        adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
+    for path in adapter.weights:
+        _require(path)
+    return adapter
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ModelUnavailable(f"{path.parent} is not an adapter of 'hyperprompt sft': {path.name} is missing")
 
 
 def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
@@ -77,6 +102,7 @@ def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
         "prompt": adapter.prompt.to_dict(),
         "temperature": adapter.temperature,
         "algorithms": adapter.algorithms,
+        "head": adapter.head,
         **more,
     }
     atomic_write(adapter.folder / RECORD, to_json(content, indent=1) + "\n")
@@ -84,7 +110,7 @@ def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
 
 def sha(adapter: Adapter) -> str:
     """SHA-256 of the base model's and the adapter's weights."""
-    return hashlib.sha256(adapter.base_sha.encode() + (adapter.folder / WEIGHTS).read_bytes()).hexdigest()
+    return hashlib.sha256(adapter.base_sha.encode() + b"".join(path.read_bytes() for path in adapter.weights)).hexdigest()
 
 
 def merge(model: Any, adapter: Adapter) -> Any:
@@ -105,3 +131,24 @@ def merge(model: Any, adapter: Adapter) -> Any:
     except Exception as error:
         raise ModelUnavailable(f"{adapter.folder} cannot be applied to {adapter.base!r}: {error}") from error
     return merged.eval().requires_grad_(False)
+
+
+def readout(adapter: Adapter, width: int, device: torch.device) -> torch.nn.Linear | None:
+    """w and b of the continuous head for hidden states of `width`; None of an adapter that answers in digits.
+
+    Raises:
+        ModelUnavailable: weights that are damaged or of another model.
+    """
+    if adapter.head == "digits":
+        return None
+    from safetensors.torch import load_file
+
+    from hyperprompt.llm import heads
+
+    head = heads.untrained(width, device).requires_grad_(False)
+    try:
+        state = load_file(adapter.folder / HEAD)
+        head.load_state_dict({name.removeprefix(PREFIX): value for name, value in state.items()})
+    except Exception as error:
+        raise ModelUnavailable(f"{adapter.folder / HEAD} cannot be applied to {adapter.base!r}: {error}") from error
+    return head

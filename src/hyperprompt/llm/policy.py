@@ -3,7 +3,8 @@
     pi(k | transcript, slot s) = softmax_k( <h_{s-1}, w_{digit k}> ),    k = 0..6
 
 h_{s-1} is the last hidden state of the token in front of the slot and w the rows of the output embedding of the seven
-digits: no generation loop, no whole vocabulary. Dimensions: B transcripts, T tokens, S slots, K = 7 digits, D width.
+digits: no generation loop, no whole vocabulary. A continuous head reads mu = <h_{s-1}, w> + b in the same place. Dimensions:
+B transcripts, T tokens, S slots, K = 7 digits, D width, O numbers an answer consists of.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.heads import HEADS
 from hyperprompt.llm.threads import all_cores
 from hyperprompt.llm.tokens import Encoder, Tokens
 from hyperprompt.llm.weights import LanguageModel
@@ -31,6 +33,14 @@ def slot_logits(model: Any, hidden_BSD: Tensor, digits: Sequence[int]) -> Tensor
         logits_BSK = logits_BSK + output.bias[index].float()
     cap = getattr(model.config, "final_logit_softcapping", None)
     return logits_BSK if not cap else cap * torch.tanh(logits_BSK / cap)
+
+
+def slot_outputs(language_model: LanguageModel, hidden_BSD: Tensor, digits: Sequence[int]) -> Tensor:
+    """What the model's head answers, outputs_BSO in float32: `slot_logits`, or mu of a continuous head. Differentiable."""
+    if language_model.readout is None:
+        return slot_logits(language_model.model, hidden_BSD, digits)
+    mu_BSO: Tensor = language_model.readout(hidden_BSD.float())
+    return mu_BSO
 
 
 def agrees(language_model: LanguageModel, encoder: Encoder) -> bool:
@@ -61,7 +71,7 @@ class SlotPolicy:
     ) -> None:
         if not heads or not all(heads):
             raise InvalidValue("a session needs at least one head, none of them empty")
-        self._model = language_model.model
+        self._language_model = language_model
         self._digits = encoder.digits
         self._device = language_model.device
         self._heads: list[list[int]] = [[*language_model.prefix, *head] for head in heads]
@@ -101,8 +111,8 @@ class SlotPolicy:
         before = torch.tensor([offset + s - 1 for s in slots], dtype=torch.long, device=self._device)
         with all_cores(), torch.inference_mode():
             hidden_BTD = self._forward(torch.tensor(ids, device=self._device), new)
-            logits_BSK = slot_logits(self._model, hidden_BTD[:, before], self._digits)
-            logp_BSK: NDArray[np.float32] = logits_BSK.log_softmax(-1).cpu().numpy()
+            outputs_BSO = slot_outputs(self._language_model, hidden_BTD[:, before], self._digits)
+            logp_BSK: NDArray[np.float32] = HEADS[self._language_model.head].logp(outputs_BSO).cpu().numpy()
         self._lengths = [n + new for n in self._lengths]
         return logp_BSK
 
@@ -120,7 +130,8 @@ class SlotPolicy:
                 self._mask_BT = torch.cat([self._mask_BT, self._mask_BT.new_ones(len(self._heads), new)], 1)
                 positions_BT = lengths_B[:, None] + torch.arange(new, device=self._device)[None]
             arguments = {"attention_mask": self._mask_BT, "position_ids": positions_BT}
-        output = self._model.base_model(input_ids=ids_BT, past_key_values=self._cache, use_cache=True, **arguments)
+        model = self._language_model.model
+        output = model.base_model(input_ids=ids_BT, past_key_values=self._cache, use_cache=True, **arguments)
         self._cache = output.past_key_values
         hidden_BTD: Tensor = output.last_hidden_state
         return hidden_BTD

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable, UnknownName
 from hyperprompt.llm import adapters
-from hyperprompt.llm.adapters import Adapter
+from hyperprompt.llm.adapters import Adapter, HeadName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +60,22 @@ class LanguageModel:
     folder: Path
     prefix: tuple[int, ...] = ()
     """Token ids in front of every text (a begin-of-sequence token), where the tokenizer adds one."""
+    readout: torch.nn.Linear | None = None
+    """w and b of a continuous head; without it the output embedding answers, in digits."""
+
+    @property
+    def head(self) -> HeadName:
+        return "digits" if self.readout is None else "continuous"
 
     @property
     def context(self) -> int:
         """The most tokens the model can read."""
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
+
+    @property
+    def width(self) -> int:
+        """D of the hidden states that a head reads."""
+        return int(self.model.get_output_embeddings().weight.shape[1])
 
     @property
     def device(self) -> torch.device:
@@ -165,7 +176,8 @@ def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:
         )
     with _quiet():
         model = adapters.merge(base.model, adapter)
-    return replace(base, model=model, name=name, sha=adapters.sha(adapter))
+    readout = adapters.readout(adapter, base.width, base.device)
+    return replace(base, model=model, name=name, sha=adapters.sha(adapter), readout=readout)
 
 
 def _folder_sha(folder: Path) -> str:
