@@ -124,5 +124,5 @@ def sft(
     read_config = read(preset, {**(read_yaml(config) if config else {}), **given}, set_ or [])
     with resumable():
         result = stage.run(read_config, out, lambda line: typer.echo(stage.told(line)))
-    typer.echo(f"KL(label || policy) on validation runs: {result['before']:.3f} before, {result['validation_kl']:.3f} after")
+    typer.echo(f"{result['measure']} on validation runs: {result['before']:.3f} before, {result['after']:.3f} after")
     typer.echo(out / "card.md")

@@ -28,8 +28,7 @@ def trained(tmp_path_factory):
     optimiser = torch.optim.AdamW(model.trained(), lr=5e-3)
     losses = []
     for _ in range(8):
-        logp, target = model.score(example)
-        loss = (torch.xlogy(target, target) - target * logp).sum(-1).mean()
+        loss = model.head.loss(*model.score(example)).mean()
         losses.append(float(loss.detach()))
         torch.autograd.backward(loss)
         optimiser.step()
@@ -41,16 +40,22 @@ def trained(tmp_path_factory):
     return model, example, losses, folder
 
 
+def distribution(model, example):
+    """Of every decision and hyperparameter of a run, (6, 4, 7)."""
+    with torch.no_grad():
+        return model.head.logp(model.score(example)[0]).exp().numpy().reshape(6, 4, 7)
+
+
 def test_training_scores_what_the_policy_answers():
     """One pass over the whole transcript, against a session that grows row by row."""
     example, base = lessons.example(1), weights.load(dtype="float32")
     model = SlotModel(base, PROMPT, rank=4)
-    with torch.no_grad():
-        whole = model.score(example)[0].numpy().reshape(6, 4, 7)
+    whole = distribution(model, example)
     config = settle("ppo", example.state.space.names, PROMPT)
     session = SlotPolicy(base, model.encoder, [model.encoder.encode(template.head(example.state, config)).ids])
     for i, row in enumerate(template.rows(example.state, config)):
-        np.testing.assert_allclose(session.append([model.encoder.encode(row.atoms, row.slots)])[0], whole[i], atol=1e-4)
+        logp = session.append([model.encoder.encode(row.atoms, row.slots)])[0]
+        np.testing.assert_allclose(logp, np.log(whole[i]), atol=1e-4)
 
 
 def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
@@ -66,8 +71,7 @@ def test_an_adapter_decides_as_it_was_trained(trained):
     model, example, _, folder = trained
     controller = LLMController(str(folder), dtype="float32")
     assert (controller.choice, controller.calibrate) == ("mean", False)
-    with torch.no_grad():
-        expected = model.score(example)[0].exp().numpy().reshape(6, 4, 7)
+    expected = distribution(model, example)
     for i in range(6):
         (action,) = controller.decide([prefix(example.state, i)])
         found = np.array(list(action.probabilities.values()))
@@ -82,8 +86,7 @@ def test_training_goes_on_from_an_adapter(trained):
     model, example, _, folder = trained
     again = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3, seed=1)
     again.start_from(folder)
-    with torch.no_grad():
-        np.testing.assert_allclose(again.score(example)[0].exp(), model.score(example)[0].exp(), atol=0.02)
+    np.testing.assert_allclose(distribution(again, example), distribution(model, example), atol=0.02)
     with pytest.raises(ModelUnavailable, match="other layers"):
         SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=2).start_from(folder)
 

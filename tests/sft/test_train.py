@@ -18,13 +18,14 @@ VALIDATION = [lessons.example(seed) for seed in range(100, 110)]
 CONFIG = SFTConfig(data=("x",), arch="mlp", learning_rate=1e-2, epochs=30, batch=4, patience=1000, evaluations=1)
 
 
+@pytest.mark.parametrize("head", ["digits", "continuous"])
 @pytest.mark.parametrize("cell", ["mlp", "gru"])
-def test_a_control_learns_to_read_a_signal(tmp_path, cell):
-    model = NumericModel.of(cell, SOURCE, 0)
-    before = train.divergence(model, VALIDATION)
+def test_a_control_learns_to_read_a_signal(tmp_path, cell, head):
+    model = NumericModel.of(cell, SOURCE, 0, head)
+    before = train.mean_loss(model, VALIDATION)
     progress = train.fit(model, SOURCE, VALIDATION, CONFIG, tmp_path)
-    after = train.divergence(model, VALIDATION)
-    assert before > 1.0
+    after = train.mean_loss(model, VALIDATION)
+    assert before > (1.0 if head == "digits" else 0.5)
     assert after < 0.1 * before
     assert after == pytest.approx(progress.best, rel=1e-6)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -32,8 +33,9 @@ def test_a_control_learns_to_read_a_signal(tmp_path, cell):
     assert min(line["validation"] for line in lines) == pytest.approx(progress.best)
 
 
-def test_a_resumed_training_is_the_undisturbed_one(tmp_path):
-    whole, parts = NumericModel.of("gru", SOURCE, 1), NumericModel.of("gru", SOURCE, 1)
+@pytest.mark.parametrize("head", ["digits", "continuous"])
+def test_a_resumed_training_is_the_undisturbed_one(tmp_path, head):
+    whole, parts = NumericModel.of("gru", SOURCE, 1, head), NumericModel.of("gru", SOURCE, 1, head)
     config = CONFIG.model_copy(update={"epochs": 4, "evaluations": 2})
     train.fit(whole, SOURCE, VALIDATION, config, tmp_path / "whole")
 
@@ -47,7 +49,7 @@ def test_a_resumed_training_is_the_undisturbed_one(tmp_path):
     # Killed between a line of the log and its checkpoint: the line must not stay there twice.
     with pytest.raises(Stop):
         train.fit(parts, SOURCE, VALIDATION, config, tmp_path / "parts", listen)
-    again = NumericModel.of("gru", SOURCE, 1)
+    again = NumericModel.of("gru", SOURCE, 1, head)
     train.fit(again, SOURCE, VALIDATION, config, tmp_path / "parts")
     for name, value in whole.state().items():
         np.testing.assert_array_equal(value, again.state()[name])
@@ -84,15 +86,18 @@ def test_without_examples_there_is_nothing_to_train_on(tmp_path):
         train.fit(NumericModel.of("mlp", SOURCE, 0), SOURCE, [], CONFIG, tmp_path)
 
 
+@pytest.mark.parametrize("head", ["digits", "continuous"])
 @pytest.mark.parametrize("cell", ["mlp", "gru"])
-def test_a_control_steers_as_it_was_saved(tmp_path, cell):
-    model = NumericModel.of(cell, SOURCE, 0)
+def test_a_control_steers_as_it_was_saved(tmp_path, cell, head):
+    model = NumericModel.of(cell, SOURCE, 0, head)
     train.fit(model, SOURCE, VALIDATION, CONFIG, tmp_path)
     model.save(tmp_path / "model")
     controller = create(f"numeric:{tmp_path / 'model'}")
     for example in VALIDATION[:3]:
         (action,) = controller.decide([example.state])
-        last = example.labels[example.state.index]
+        last, outputs = example.labels[example.state.index], model.outputs(example.state)[-1].detach()
+        expected = model.head.logp(outputs).exp().numpy() @ np.asarray(STEPS)
+        np.testing.assert_allclose(list(action.delta.values()), expected, atol=1e-5)
         for name, p in last.items():
             assert action.delta[name] == pytest.approx(float(p @ np.asarray(STEPS)), abs=0.3)
     half = dataclasses.replace(SOURCE[0].state, space=SOURCE[0].state.space.subset(["ent_coef"]))

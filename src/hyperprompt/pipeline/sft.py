@@ -55,8 +55,9 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         "validation_runs": len(held_out),
         "decisions": sum(len(e.labels) for e in examples),
         "steps": progress.step,
-        "validation_kl": progress.best,
+        "measure": model.head.measure,
         "before": log[0]["validation"],
+        "after": progress.best,
         "seconds": time.perf_counter() - begun,
         "calibration": _reliability(model, held_out),
         "offline": _offline(model, config, validation, teachers),
@@ -70,13 +71,14 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
 def told(line: Mapping[str, Any]) -> str:
     """One line of the log, for people."""
     source = f", source {line['source']:.4f}" if "source" in line else ""
-    return f"epoch {line['epoch']:.2f}, step {line['step']}: KL on validation runs {line['validation']:.4f}{source}"
+    measured = f"{line['measure']} on validation runs {line['validation']:.4f}{source}"
+    return f"epoch {line['epoch']:.2f}, step {line['step']}: {measured}"
 
 
 def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     """The model of a configuration before training."""
     if config.arch in ("gru", "mlp"):
-        return NumericModel.of(config.arch, examples, config.seed)
+        return NumericModel.of(config.arch, examples, config.seed, config.head)
     from hyperprompt.llm import weights
     from hyperprompt.sft.model import SlotModel, scrambled
 
@@ -84,7 +86,8 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.arch == "llm-random":
         language_model = scrambled(language_model, config.seed)
     prompt = PromptConfig.from_dict(config.prompt)
-    model = SlotModel(language_model, prompt, config.rank, config.layers, config.seed, Augmentation.of(config.augment))
+    changes = Augmentation.of(config.augment)
+    model = SlotModel(language_model, prompt, config.rank, config.layers, config.seed, changes, config.head)
     if config.start:
         model.start_from(Path(config.start))
     return model
@@ -112,7 +115,8 @@ def _reliability(model: Model, examples: Sequence[Example]) -> list[dict[str, fl
 
     with torch.no_grad():
         scored = [model.score(example) for example in examples]
-    return offline.calibration([logp.exp().numpy() for logp, _ in scored], [target.numpy() for _, target in scored])
+    policy = [model.head.logp(outputs).exp().cpu().numpy() for outputs, _ in scored]
+    return offline.calibration(policy, [target.cpu().numpy() for _, target in scored])
 
 
 def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], teachers: Teachers) -> dict[str, Any]:
@@ -139,7 +143,7 @@ def policy_of(model: Model, checkpoint: Checkpoint, temperature: float) -> offli
     uniform = np.full(7, 1 / 7)
     example = Example(state, {state.index: dict.fromkeys(state.space.names, uniform)})
     with torch.no_grad():
-        logp, _ = model.score(example)
+        logp = model.head.logp(model.score(example)[0])
     return np.asarray((logp / temperature).softmax(-1).double().cpu().numpy())
 
 
@@ -163,5 +167,6 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
     if isinstance(model, SlotModel) and model.adapted is not None:
         base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
         adapters.record(
-            Adapter(folder / "model", base.name, base.sha, model.prompt, config.sharpness, tuple(algorithms)), made
+            Adapter(folder / "model", base.name, base.sha, model.prompt, config.sharpness, tuple(algorithms), config.head),
+            made,
         )

@@ -15,15 +15,15 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
     lines = [
         f"# A hyperparameter controller: {result['arch']}",
         "",
-        "Made by `hyperprompt sft`: cross-entropy on the steps of every decision of a run, soft labels from branches.",
+        "Made by `hyperprompt sft`: every decision of a run is scored against soft labels from branches.",
         "",
         "| | |",
         "|---|---|",
         *(f"| {key} | {value} |" for key, value in config.items()),
         "",
         f"{result['source_runs']} source runs with {result['decisions']} labelled decisions, {result['validation_runs']} "
-        f"validation runs; {result['steps']} steps in {result['seconds'] / 60:.0f} min. KL(label || policy) a slot on "
-        f"validation runs: {result['before']:.3f} nats before, {result['validation_kl']:.3f} after.",
+        f"validation runs; {result['steps']} steps in {result['seconds'] / 60:.0f} min. On the slots of "
+        f"validation runs: {result['measure']} {result['before']:.3f} before, {result['after']:.3f} after.",
         *_offline(result["offline"]),
         "",
         "Labels hold for runs like the sources: their algorithms, hyperparameters and budgets. Nothing is promised elsewhere.",
@@ -31,7 +31,7 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
     ]
     atomic_write(folder / "card.md", "\n".join(lines) + "\n")
     if find_spec("matplotlib") is not None:
-        _plot(folder / "curves.svg", result["calibration"], log)
+        _plot(folder / "curves.svg", result, log)
 
 
 def _offline(offline: Mapping[str, Any]) -> list[str]:
@@ -54,7 +54,7 @@ def _interval(x: Mapping[str, float] | None) -> str:
     return f"{x['mean']:+.4f} [{x['low']:+.4f}, {x['high']:+.4f}]" if x else ""
 
 
-def _plot(path: Path, calibration: Sequence[Mapping[str, float]], log: Sequence[Mapping[str, Any]]) -> None:
+def _plot(path: Path, result: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")
@@ -62,9 +62,10 @@ def _plot(path: Path, calibration: Sequence[Mapping[str, float]], log: Sequence[
     for key in ("source", "validation"):
         points = [(line["epoch"], line[key]) for line in log if key in line]
         left.plot(*zip(*points, strict=True), marker="o", label=key)
-    left.set(xlabel="epoch", ylabel="KL(label || policy), nats a slot", yscale="log")
+    left.set(xlabel="epoch", ylabel=f"{result['measure']}, a slot", yscale="log")
     left.legend()
     right.plot([0, 1], [0, 1], color="0.7")
-    right.plot([b["predicted"] for b in calibration], [b["label"] for b in calibration], marker="o")
+    bins = result["calibration"]
+    right.plot([b["predicted"] for b in bins], [b["label"] for b in bins], marker="o")
     right.set(xlabel="probability given to a step", ylabel="its label's", title="reliability on validation runs")
     figure.savefig(path)

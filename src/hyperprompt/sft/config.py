@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hyperprompt.config import validated, with_settings
 from hyperprompt.errors import UnknownName
+from hyperprompt.llm.adapters import HeadName
 from hyperprompt.llm.weights import DEFAULT
 
 Architecture = Literal["llm", "llm-random", "gru", "mlp"]
@@ -32,7 +33,9 @@ class SFTConfig(BaseModel):
     arch: Architecture = "llm"
     model: str = DEFAULT
     start: str = ""
-    """Folder of an adapter of the same rank and layers to go on from, as from a checkpoint whose optimiser is forgotten."""
+    """Folder of an adapter of the same head, rank and layers to go on from, like a checkpoint whose optimiser is forgotten."""
+    head: HeadName = "digits"
+    """`digits`: cross-entropy of the slots' digits; `continuous`: squared error of one real step a slot (llm/heads.py)."""
     prompt: dict[str, Any] = {"transitions": 0}
     labels: Literal["pooled", "effects"] = "pooled"
     """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;
@@ -41,7 +44,7 @@ class SFTConfig(BaseModel):
     """p(step) ~ exp(effect / tau), effects in task units."""
     sharpness: float = Field(default=2.5, gt=0)
     """Training's labels are made at tau / sharpness, and the policy is read at temperature `sharpness`, which undoes it: the
-    same policy, taught by labels that differ more between states."""
+    same policy, taught by labels that differ more between states. 1 with a continuous head: no temperature undoes it there."""
     mean_share: float = Field(default=0.5, ge=0, le=1)
     """w of the score (1 - w) end + w mean of a branch."""
     rank: int = Field(default=16, ge=0)
@@ -64,6 +67,19 @@ class SFTConfig(BaseModel):
     held_out: float = Field(default=0.1, ge=0, lt=1)
     """Share of the source runs set aside where no validation data is given."""
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blunt(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"sharpness": 1.0, **values} if values.get("head") == "continuous" else values
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.head == "continuous" and self.sharpness != 1.0:
+            raise ValueError(f"sharpness must be 1 with head=continuous, not {self.sharpness:g}: it is cross-entropy's alone")
+        if self.head == "continuous" and self.arch in ("llm", "llm-random") and not self.rank:
+            raise ValueError("rank must be 1 or more with head=continuous, not 0: such a head is kept beside an adapter")
+        return self
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -15,6 +15,8 @@ from hyperprompt.collect.features import features
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
+from hyperprompt.llm.adapters import HeadName
+from hyperprompt.llm.heads import HEADS
 from hyperprompt.sft.examples import Example, prefix
 from hyperprompt.sft.labels import Kind, kind
 
@@ -26,15 +28,17 @@ NOISE = 0.1
 
 
 class NumericModel(nn.Module):
-    """Features of every decision of a run -> log-probabilities of the steps of every hyperparameter.
+    """Features of every decision of a run -> an answer of its head for every hyperparameter, O numbers.
 
     `gru` reads the decisions so far in order, `mlp` the last one alone. Each algorithm and set of hyperparameters, each *kind*
     of run, has a network of its own.
     """
 
-    def __init__(self, cell: Cell, sizes: Mapping[Kind, int], seed: int = 0, width: int = 64) -> None:
+    def __init__(
+        self, cell: Cell, sizes: Mapping[Kind, int], seed: int = 0, width: int = 64, head: HeadName = "digits"
+    ) -> None:
         super().__init__()
-        self.cell, self.sizes, self.width = cell, dict(sizes), width
+        self.cell, self.sizes, self.width, self.head = cell, dict(sizes), width, HEADS[head]
         self.temperature = 1.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -43,23 +47,23 @@ class NumericModel(nn.Module):
                 self.register_buffer(f"centre_{number}", torch.zeros(size))
                 self.register_buffer(f"scale_{number}", torch.ones(size))
                 self.inner.append(nn.GRU(size, width, batch_first=True) if cell == "gru" else nn.Linear(size, width))
-                self.outer.append(nn.Linear(width, len(key[1]) * len(STEPS)))
+                self.outer.append(nn.Linear(width, len(key[1]) * self.head.outputs))
 
     @classmethod
-    def of(cls, cell: Cell, examples: Sequence[Example], seed: int) -> NumericModel:
+    def of(cls, cell: Cell, examples: Sequence[Example], seed: int, head: HeadName = "digits") -> NumericModel:
         """Sized for these runs, whose features are standardised."""
         rows: dict[Kind, list[Floats]] = {}
         for example in examples:
             rows.setdefault(kind(example.state), []).append(run_features(example.state))
         data = {key: np.concatenate(rows[key]) for key in sorted(rows)}
-        model = cls(cell, {key: x.shape[1] for key, x in data.items()}, seed)
+        model = cls(cell, {key: x.shape[1] for key, x in data.items()}, seed, head=head)
         for number, x in enumerate(data.values()):
             getattr(model, f"centre_{number}").copy_(torch.tensor(x.mean(0)))
             getattr(model, f"scale_{number}").copy_(torch.tensor(x.std(0) + 0.1))
         return model
 
-    def logp(self, state: MetaState, rng: np.random.Generator | None = None) -> Tensor:
-        """Log-probabilities of the steps at every decision of a run so far, (decisions, names, 7).
+    def outputs(self, state: MetaState, rng: np.random.Generator | None = None) -> Tensor:
+        """The head's outputs at every decision of a run so far, (decisions, names, O).
 
         A generator adds noise to the inputs.
 
@@ -77,15 +81,15 @@ class NumericModel(nn.Module):
             x = x + NOISE * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
         reads = self.inner[number]
         hidden = reads(x[None])[0][0] if self.cell == "gru" else torch.tanh(reads(x))
-        logits: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), len(STEPS))
-        return logits.log_softmax(-1)
+        answers: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), self.head.outputs)
+        return answers
 
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and labels of every labelled slot of a run, each (N, 7)."""
-        logp, names = self.logp(example.state, rng), example.state.space.names
+        """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run."""
+        outputs, names = self.outputs(example.state, rng), example.state.space.names
         pairs = [(i, j, label[n]) for i, label in sorted(example.labels.items()) for j, n in enumerate(names) if n in label]
         at = torch.tensor([(i, j) for i, j, _ in pairs])
-        return logp[at[:, 0], at[:, 1]], torch.tensor(np.array([p for *_, p in pairs]), dtype=torch.float32)
+        return outputs[at[:, 0], at[:, 1]], torch.tensor(np.array([p for *_, p in pairs]), dtype=torch.float32)
 
     def trained(self) -> list[nn.Parameter]:
         return list(self.parameters())
@@ -103,11 +107,8 @@ class NumericModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.state(), folder / WEIGHTS)
         sizes = [[algorithm, list(names), size] for (algorithm, names), size in self.sizes.items()]
-        atomic_write(
-            folder / RECORD,
-            to_json({"cell": self.cell, "width": self.width, "temperature": self.temperature, "sizes": sizes}, indent=1)
-            + "\n",
-        )
+        record = {"cell": self.cell, "width": self.width, "head": self.head.name, "temperature": self.temperature}
+        atomic_write(folder / RECORD, to_json({**record, "sizes": sizes}, indent=1) + "\n")
 
 
 def read(folder: Path) -> NumericModel:
@@ -121,7 +122,7 @@ def read(folder: Path) -> NumericModel:
     try:
         record = from_json((folder / RECORD).read_text())
         sizes = {(algorithm, tuple(names)): int(size) for algorithm, names, size in record["sizes"]}
-        model = NumericModel(record["cell"], sizes, width=record["width"])
+        model = NumericModel(record["cell"], sizes, width=record["width"], head=record.get("head", "digits"))
         model.load(load_file(folder / WEIGHTS))
         model.temperature = float(record["temperature"])
     except Exception as error:
@@ -141,7 +142,8 @@ class NumericController:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        p = (self.model.logp(state)[-1].double() / self.model.temperature).softmax(-1).numpy()
+        logp = self.model.head.logp(self.model.outputs(state)[-1])
+        p = (logp.double() / self.model.temperature).softmax(-1).numpy()
         names = state.space.names
         steps = p @ np.asarray(STEPS)
         return MetaAction(

@@ -1,6 +1,7 @@
-"""Supervised meta-training: cross-entropy of the slots against soft labels, early stopping, checkpoints, and resume.
+"""Supervised meta-training: the head's loss of the slots against soft labels, early stopping, checkpoints, and resume.
 
-L = - mean over slots of sum_k p(k) log pi_phi(k | transcript, slot)
+digits       L = - mean over slots of sum_k p(k) log pi_phi(k | transcript, slot), less the labels' entropy
+continuous   L = mean over slots of (mu_phi(transcript, slot) - sum_k p(k) step_k)^2
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from hyperprompt import checkpoints
 from hyperprompt.durable import append_line, atomic_write, cut, from_json, read_lines, to_json
 from hyperprompt.errors import InvalidValue
+from hyperprompt.llm.heads import Head
 from hyperprompt.sft.config import SFTConfig
 from hyperprompt.sft.examples import Example
 
@@ -25,8 +27,10 @@ GRADIENT_NORM = 1.0
 
 
 class Model(Protocol):
-    """What is trained: the language model, or a control."""
+    """The language model or a control. `score`: the head's outputs (N, O) and the labels (N, K) of a run's slots."""
 
+    @property
+    def head(self) -> Head: ...
     def trained(self) -> list[torch.nn.Parameter]: ...
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]: ...
     def state(self) -> dict[str, Tensor]: ...
@@ -40,18 +44,18 @@ class Progress:
 
     step: int = 0
     best: float = math.inf
-    """Lowest validation loss, less the labels' entropy: KL(label || policy) a slot, in nats."""
+    """Lowest validation loss a slot, in the unit of the head's measure."""
     since: int = 0
     """Evaluations since then."""
 
 
-def divergence(model: Model, examples: Sequence[Example]) -> float:
-    """Mean KL(label || policy) over all labelled slots, in nats."""
+def mean_loss(model: Model, examples: Sequence[Example]) -> float:
+    """The head's loss, mean over all labelled slots."""
     total, count = 0.0, 0
     with torch.no_grad():
         for example in examples:
-            logp, target = model.score(example)
-            total += float((torch.xlogy(target, target) - target * logp).sum())
+            outputs, target = model.score(example)
+            total += float(model.head.loss(outputs, target).sum())
             count += len(target)
     return total / count
 
@@ -93,7 +97,8 @@ def fit(
     _forget(log, progress.step)
     losses: list[float] = []
     if progress.step == 0 and not log.exists():
-        _record(log, {"step": 0, "epoch": 0.0, "validation": divergence(model, validation)}, listen)
+        line = {"step": 0, "epoch": 0.0, "measure": model.head.measure, "validation": mean_loss(model, validation)}
+        _record(log, line, listen)
     while progress.step < steps and progress.since < config.patience:
         epoch, number = divmod(progress.step, batches)
         order = np.random.default_rng([config.seed, epoch]).permutation(len(source))
@@ -103,12 +108,13 @@ def fit(
         losses.append(_step(model, optimiser, chosen, rate, rng))
         progress.step += 1
         if number + 1 in due:
-            found = divergence(model, validation)
+            found = mean_loss(model, validation)
             progress.since += 1
             if found < progress.best:
                 progress.best, progress.since, best = found, 0, model.state()
-            line = {"step": progress.step, "epoch": progress.step / batches, "learning_rate": rate, "validation": found}
-            _record(log, {**line, "source": float(np.mean(losses))}, listen)
+            line = {"step": progress.step, "epoch": progress.step / batches, "learning_rate": rate}
+            line |= {"measure": model.head.measure, "validation": found, "source": float(np.mean(losses))}
+            _record(log, line, listen)
             losses.clear()
             tree = {"weights": model.state(), "best": best, "optimiser": optimiser.state_dict()}
             checkpoints.save(folder / "checkpoints", progress.step, tree, vars(progress))
@@ -119,13 +125,12 @@ def fit(
 def _step(
     model: Model, optimiser: torch.optim.Optimizer, batch: Sequence[Example], rate: float, rng: np.random.Generator
 ) -> float:
-    """One gradient step; returns the mean KL(label || policy) of the batch. Runs weigh alike, however long they are."""
+    """One gradient step; returns the mean loss of the batch. Runs weigh alike, however long they are."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     total = 0.0
     for example in batch:
-        logp, target = model.score(example, rng)
-        loss = (torch.xlogy(target, target) - target * logp).sum(-1).mean()
+        loss = model.head.loss(*model.score(example, rng)).mean()
         torch.autograd.backward(loss / len(batch))
         total += float(loss.detach())
     torch.nn.utils.clip_grad_norm_(model.trained(), GRADIENT_NORM)
