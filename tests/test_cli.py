@@ -151,7 +151,7 @@ def test_train_resume_report_export(
     [
         ("controllers", ["static", "anneal[:linear|:cosine]", "llm"]),
         ("envs", ["LunarLander-v3", "CartPole-v1", "procgen/bigfish", "nethack/score", "ant/default", "200,000"]),
-        ("models", ["smollm2-135m", "gpt2-large"]),
+        ("models", ["smollm2-135m", "gemma3-270m", "gpt2-large"]),
     ],
 )
 def test_lists(command: str, shows: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

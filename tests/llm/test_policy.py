@@ -54,7 +54,7 @@ def smollm2_float32() -> LanguageModel:
     return weights.load(dtype="float32")
 
 
-@pytest.fixture(params=["gpt2", "smollm2", "smollm2_float32"])
+@pytest.fixture(params=["gpt2", "tiny_gemma3", "smollm2", "smollm2_float32"])
 def language_model(request) -> LanguageModel:
     return request.getfixturevalue(request.param)
 

