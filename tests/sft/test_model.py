@@ -8,7 +8,7 @@ import torch
 
 from hyperprompt.controllers.llm import LLMController
 from hyperprompt.errors import ModelUnavailable
-from hyperprompt.llm import adapters, weights
+from hyperprompt.llm import adapters, conversion, names, weights
 from hyperprompt.llm.policy import SlotPolicy, agrees
 from hyperprompt.llm.tokens import CHARACTERS
 from hyperprompt.llm.wheels import WHEELS
@@ -16,7 +16,7 @@ from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.prompt.layout import settle
 from hyperprompt.sft.examples import prefix
-from hyperprompt.sft.model import SlotModel, scrambled
+from hyperprompt.sft.model import SlotModel
 from hyperprompt.testing import lessons
 
 PROMPT = PromptConfig(transitions=0)
@@ -75,6 +75,7 @@ def scores_what_the_policy_answers(base):
 
 
 GEMMA = "gemma3-270m"
+RANDOM_MODEL = f"{names.DEFAULT}{names.RANDOM}3"
 
 
 @pytest.mark.slow
@@ -96,7 +97,7 @@ def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
     assert layers == {27, 28, 29}
     assert losses[-1] < 0.5 * losses[0]
     assert sum(f.stat().st_size for f in folder.iterdir()) < 2**20
-    assert str(weights.cache_dir()) not in "".join(f.read_text() for f in folder.glob("*.json"))
+    assert str(conversion.cache_dir()) not in "".join(f.read_text() for f in folder.glob("*.json"))
 
 
 def test_an_adapter_decides_as_it_was_trained(trained):
@@ -145,7 +146,7 @@ def test_a_damaged_or_foreign_adapter_is_named(trained, tmp_path):
     record = (copy / "hyperprompt.json").read_text()
     (copy / "hyperprompt.json").write_text(record.replace('"format": 1', '"format": 9'))
     with pytest.raises(ModelUnavailable, match="format 9"):
-        weights.check(str(copy))
+        names.check(str(copy))
     base = weights.load().sha
     (copy / "hyperprompt.json").write_text(record.replace(base, "0" * 64))
     with pytest.raises(ModelUnavailable, match="another"):
@@ -160,10 +161,15 @@ def test_a_damaged_or_foreign_adapter_is_named(trained, tmp_path):
 
 
 def test_random_weights_are_the_same_architecture_and_know_nothing():
-    base = weights.load(dtype="float32")
-    fresh = scrambled(base, 3)
-    names = [name for name, _ in base.model.named_parameters()]
-    assert names == [name for name, _ in fresh.model.named_parameters()]
+    base, fresh, again = (weights.load(name, dtype="float32") for name in (names.DEFAULT, RANDOM_MODEL, RANDOM_MODEL))
+    assert [n for n, _ in base.model.named_parameters()] == [n for n, _ in fresh.model.named_parameters()]
     assert not torch.equal(base.model.model.layers[0].mlp.up_proj.weight, fresh.model.model.layers[0].mlp.up_proj.weight)
-    again = scrambled(base, 3)
     assert torch.equal(again.model.model.layers[5].mlp.up_proj.weight, fresh.model.model.layers[5].mlp.up_proj.weight)
+
+
+def test_an_adapter_of_random_weights_finds_them_again(tmp_path):
+    base = weights.load(RANDOM_MODEL)
+    SlotModel(base, PROMPT, rank=4, layers=3).save(tmp_path)
+    adapters.record(adapters.Adapter(tmp_path, base.name, base.sha, PROMPT, 1.0, ("ppo",)), {})
+    loaded = weights.load(str(tmp_path))
+    assert torch.equal(loaded.model.model.layers[0].mlp.up_proj.weight, base.model.model.layers[0].mlp.up_proj.weight)

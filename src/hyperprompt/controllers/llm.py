@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm.calibration import keep_log_prior, log_softmax
+from hyperprompt.llm.names import DEFAULT, adapter_of, check
 from hyperprompt.llm.options import check_continuous, check_options
 from hyperprompt.llm.tokens import Encoder, Tokens
-from hyperprompt.llm.weights import DEFAULT, LanguageModel, adapter_of, check, load
+from hyperprompt.llm.weights import LanguageModel, load
 from hyperprompt.prompt import demonstrations as shots
 from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
@@ -72,7 +73,7 @@ class LLMController:
         dtype: see `llm.weights.load`; "float32" where a resumed run must repeat its distributions closely.
 
     Raises:
-        UnknownName, ModelUnavailable, MissingDependency: see `llm.weights.check`.
+        UnknownName, ModelUnavailable, MissingDependency: see `llm.names.check`.
         InvalidValue: an option of the wrong type or out of range, or demonstrations that cannot be read.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hyperprompt.errors import ModelUnavailable
-from hyperprompt.llm.weights import DEFAULT
+from hyperprompt.llm.names import DEFAULT
 from hyperprompt.llm.wheels import WHEELS
 
 _SECONDS = 5.0

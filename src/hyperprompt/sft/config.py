@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hyperprompt.config import validated, with_settings
 from hyperprompt.errors import UnknownName
 from hyperprompt.llm.adapters import HeadName
-from hyperprompt.llm.weights import DEFAULT
+from hyperprompt.llm.names import DEFAULT
 
 Architecture = Literal["llm", "llm-random", "gru", "mlp"]
 

@@ -151,12 +151,3 @@ class SlotModel:
             save_file(head, folder / HEAD)
         for path in folder.glob("*.safetensors"):
             path.chmod(0o644)
-
-
-def scrambled(language_model: LanguageModel, seed: int) -> LanguageModel:
-    """The same architecture with the weights it is initialised with: the control for pre-training."""
-    model = language_model.model
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = type(model)(model.config).to(model.dtype).to(language_model.device).eval().requires_grad_(False)
-    return replace(language_model, model=fresh, name=f"{language_model.name}, random weights", sha=f"random-{seed}")

