@@ -96,8 +96,10 @@ def measure(recipe_json: str) -> dict[str, Any]:
     return {**spent, "decisions": sum(len(c.seeds) for c in found), "horizon": found[0].horizon, "shares": shares}
 
 
-def run(tasks: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """By task, see `measure`; all of `SHORT` by default, less those whose packages are not installed."""
+def run(
+    tasks: Sequence[str] = (), listen: Callable[[str, dict[str, Any]], None] = lambda task, result: None
+) -> dict[str, dict[str, Any]]:
+    """By task, see `measure`; all of `SHORT` by default, less those whose packages are not installed. `listen` hears each."""
     recipes = {recipe.env: recipe for recipe in config.load(SOURCE).tasks}
     installed = [task for task in SHORT if find_spec(NEEDS.get(recipes[task].family, "hyperprompt"))]
     results = {}
@@ -105,23 +107,28 @@ def run(tasks: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         recipe = recipes[task].model_copy(update=SHORT.get(task, {}))
         with stage._pool(1) as pool:
             results[task] = pool.submit(measure, recipe.model_dump_json()).result()
+        listen(task, results[task])
     return results
 
 
+def tell(task: str, r: dict[str, Any]) -> None:
+    """Print one task's result, as soon as it is there."""
+    shares = dict(sorted(r["shares"].items(), key=lambda item: -item[1]))
+    core = r["core_seconds"] / r["decisions"]
+    steady = core * (1 - shares.get("building", 0) - shares.get("compiling", 0))
+    changes = ", ".join(f"{key} {value}" for key, value in SHORT.get(task, {}).items())
+    print(
+        f"{task:18} {3600 / core:6.0f} decisions an hour and core, {3600 / steady:.0f} without building and compiling; "
+        f"{r['steps'] / r['core_seconds']:.0f} environment steps/s\n"
+        f"    bound by {next(iter(shares))}: " + ", ".join(f"{phase} {100 * s:.0f}%" for phase, s in shares.items()) + "\n"
+        f"    {r['decisions']} decisions of {r['horizon']} steps in {r['seconds']:.0f} s; source.yaml"
+        + (f" but for {changes}" if changes else ""),
+        flush=True,
+    )
+
+
 def main() -> None:
-    results = run(sys.argv[1:])
-    for task, r in results.items():
-        shares = dict(sorted(r["shares"].items(), key=lambda item: -item[1]))
-        core = r["core_seconds"] / r["decisions"]
-        steady = core * (1 - shares.get("building", 0) - shares.get("compiling", 0))
-        changes = ", ".join(f"{key} {value}" for key, value in SHORT.get(task, {}).items())
-        print(
-            f"{task:18} {3600 / core:6.0f} decisions an hour and core, {3600 / steady:.0f} without building and compiling; "
-            f"{r['steps'] / r['core_seconds']:.0f} environment steps/s\n"
-            f"    bound by {next(iter(shares))}: " + ", ".join(f"{phase} {100 * s:.0f}%" for phase, s in shares.items()) + "\n"
-            f"    {r['decisions']} decisions of {r['horizon']} steps in {r['seconds']:.0f} s; "
-            f"source.yaml" + (f" but for {changes}" if changes else "")
-        )
+    results = run(sys.argv[1:], tell)
     if left := [task for task in SHORT if task not in results and not sys.argv[1:]]:
         print(f"not installed: {', '.join(left)}")
 
