@@ -35,7 +35,7 @@ CONFIG = SFTConfig(data=("x",), head="continuous", learning_rate=5e-3, epochs=5,
 def base(tmp_path_factory):
     """A folder with a model of two layers and the default model's tokenizer."""
     folder = tmp_path_factory.mktemp("base")
-    tokenizer = Tokenizer.from_file(str(conversion.converted() / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(conversion.converted(names.DEFAULT) / "tokenizer.json"))
     # At the usual 0.02 attention is all but uniform, and adapters have nothing to turn.
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
