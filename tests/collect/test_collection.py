@@ -49,6 +49,8 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "tuner": ({"mode": "bayes", "tuner": "tpee"}, ["'tpe'"]),
     "mode of a compiled task": ({"tasks": [{"env": "gymnax/catch", "mode": "bayes"}]}, ["gymnax/catch", "branch and roll"]),
     "key of a live task": ({"tasks": [{"env": "gymnax/catch", "every": 9}]}, ["gymnax/catch", "every"]),
+    "horizon of live SAC": ({"tasks": [{"env": "gymnax/catch", "horizon_steps": 9}]}, ["gymnax/catch", "horizon_steps"]),
+    "horizon of PPO": ({"tasks": [{"env": "gymnax/swingup", "horizon_updates": 9}]}, ["gymnax/swingup", "horizon_updates"]),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
     "no keys": ("- CartPole-v1", ["keys and values"]),

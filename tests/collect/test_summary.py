@@ -88,7 +88,7 @@ def test_unknown_tasks_and_variants_are_named():
 def test_a_mean_path_replays_to_the_same_values():
     from types import SimpleNamespace
 
-    from hyperprompt.collect.steer import SPACE
+    from hyperprompt.collect.ppo import SPACE
     from hyperprompt.core import MetaState
 
     low, high = SPACE.clip(SPACE.defaults), SPACE.clip(SPACE.defaults) | {"learning_rate": 3e-2}
