@@ -18,11 +18,11 @@ GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/b
 
 
 @app.command()
-def grid(tasks: Names, out: Grid = GRID) -> None:
-    """Fixed settings, learning rate x epochs, on every task."""
-    from hyperprompt.collect.grid import search
+def grid(tasks: Names, out: Grid = GRID, seeds: Annotated[int, typer.Option(min=1, max=2)] = 2) -> None:
+    """Fixed settings, learning rate x epochs (SAC: gradient steps), on every task."""
+    from hyperprompt.collect.grid import SEEDS, search
 
-    search(tasks, out)
+    search(tasks, out, seeds=SEEDS[:seeds])
 
 
 @app.command()
