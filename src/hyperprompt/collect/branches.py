@@ -31,8 +31,8 @@ from hyperprompt.meta.interval import IntervalSchedule
 Floats = NDArray[np.float64]
 State = TypeVar("State", bound=RunState)
 STOPS = ((0, 1, 2, 4, 9, 18, 30, 45), (0, 1, 4, 6, 12, 24, 36, 51))
+"""Where each lane has its checkpoint, in parts of a run; rotated by round."""
 PARTS = 64
-"""Updates behind the run at the checkpoint of each lane, in a run of PARTS; rotated by round."""
 
 
 @dataclass(frozen=True)

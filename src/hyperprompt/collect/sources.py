@@ -49,7 +49,6 @@ SOURCES: Mapping[str, Source] = {
     # The push is what gymnax makes of a number between its two actions.
     "balance": Source("CartPole-v1", action=lambda a: 0.5 * (a[0] + 1.0), actions=1, continuous=True),
     "point": Source("PointRobot-misc", action=lambda a: 0.1 * a, parameters={"dense_reward": True}, continuous=True),
-    "urchins": Source("Swimmer-misc", parameters={"max_steps_in_episode": 200}, continuous=True),
 }
 
 
