@@ -5,21 +5,28 @@ import pytest
 
 pytest.importorskip("gymnax")
 
+from hyperprompt.agents import measures
 from hyperprompt.collect import branches
-from hyperprompt.collect.branches import Design, first_theta
+from hyperprompt.collect.branches import PARTS, Design, first_theta
+from hyperprompt.collect.compiled import space_of
 from hyperprompt.collect.config import Recipe
-from hyperprompt.collect.steer import LANES, SPACE, UPDATES
+from hyperprompt.collect.steer import LANES, collector
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
+
+PPO, SAC = collector("lake"), collector("point")
+SPACE = space_of(PPO)
 
 
-def test_first_settings_are_wide_and_within_bounds():
-    thetas = [first_theta(np.random.default_rng(seed)) for seed in range(200)]
+@pytest.mark.parametrize(("fast", "low", "high"), [(PPO, 2e-4, 2e-2), (SAC, 1e-4, 1e-2)])
+def test_first_settings_are_wide_and_within_bounds(fast, low, high):
+    thetas = [first_theta(np.random.default_rng(seed), fast) for seed in range(200)]
     rates = np.array([theta["learning_rate"] for theta in thetas])
-    assert 2e-4 <= rates.min() < 4e-4
-    assert 1e-2 < rates.max() <= 2e-2
-    assert all(h.low <= theta[h.name] <= h.high for theta in thetas for h in SPACE)
+    assert low * 0.999 <= rates.min() < 2 * low
+    assert high / 2 < rates.max() <= high * 1.001
+    assert all(h.low <= theta[h.name] <= h.high for theta in thetas for h in space_of(fast))
 
 
-@pytest.mark.parametrize("updates", [UPDATES, 6, 20, 128])
+@pytest.mark.parametrize("updates", [PARTS, 6, 20, 96, 128])
 def test_every_checkpoint_falls_between_two_intervals(updates):
     """Of the run, whose intervals are those of `IntervalSchedule`; the default budget has the stops it is named with."""
     from hyperprompt.meta.interval import IntervalSchedule
@@ -32,14 +39,15 @@ def test_every_checkpoint_falls_between_two_intervals(updates):
         assert len(stops) == LANES
         assert set(stops) <= set(bounds[:-1])
         assert 0 in stops
-        if updates == UPDATES:
+        if updates == PARTS:
             assert sorted(stops) == list(branches.STOPS[round_ % 2])
 
 
 def test_a_design_follows_its_recipe():
-    design = Design.of(Recipe(env="gymnax/lake", actions=5, seeds=3, steps=20 * 512, horizon_updates=16, episodes=4))
+    design = Design.of(Recipe(env="gymnax/lake", actions=5, seeds=3, steps=20 * 512, horizon_updates=16, episodes=4), PPO)
     assert design == Design(actions=5, seeds=3, horizon=6, updates=20, episodes=4)
-    assert Design.of(Recipe(env="gymnax/lake")) == Design()
+    assert Design.of(Recipe(env="gymnax/lake"), PPO) == Design()
+    assert Design.of(Recipe(env="gymnax/point", horizon_steps=800), SAC) == Design(horizon=8, updates=96)
 
 
 @pytest.mark.slow
@@ -55,3 +63,21 @@ def test_a_round_has_a_checkpoint_a_lane_and_common_seeds():
         # Within one update the policy that plays is the same under every step, so only the seed can tell rollouts apart.
         assert all(len(set(c.mean[c.seeds == seed].tolist())) == 1 for seed in c.seeds)
     assert len({end for c in found for end in c.end}) > 1
+
+
+@pytest.mark.slow
+def test_a_round_of_sac_has_the_meta_states_of_live_runs():
+    found = branches.collect_round(Recipe(env="gymnax/point", actions=4, steps=1200, horizon_steps=200, episodes=2), 0)
+    assert len(found) == LANES
+    assert {(c.algorithm, c.state.task.algorithm, c.state.task.action) for c in found} == {("sac", "sac", "continuous")}
+    assert {c.state.space.names for c in found} == {TUNED_BY_DEFAULT["sac"]}
+    for c in found:
+        # A branch of a run that has not begun to learn goes on for a block more.
+        assert c.horizon == (300 if c.state.step == 0 else 200)
+        assert c.state.space["target_entropy"].low == -6.0
+        assert all(np.isfinite(c.end))
+        for interval in c.state.intervals:
+            known = set(interval.signals.values)
+            assert known <= set(measures.NAMES["sac"])
+            assert ("td_error" in known) == (interval.step > 100)
+            assert "q_value" in known

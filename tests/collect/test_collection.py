@@ -49,6 +49,8 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "tuner": ({"mode": "bayes", "tuner": "tpee"}, ["'tpe'"]),
     "mode of a compiled task": ({"tasks": [{"env": "gymnax/catch", "mode": "bayes"}]}, ["gymnax/catch", "branch and roll"]),
     "key of a live task": ({"tasks": [{"env": "gymnax/catch", "every": 9}]}, ["gymnax/catch", "every"]),
+    "horizon of live SAC": ({"tasks": [{"env": "gymnax/catch", "horizon_steps": 9}]}, ["gymnax/catch", "horizon_steps"]),
+    "horizon of PPO": ({"tasks": [{"env": "gymnax/swingup", "horizon_updates": 9}]}, ["gymnax/swingup", "horizon_updates"]),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
     "no keys": ("- CartPole-v1", ["keys and values"]),
@@ -102,8 +104,8 @@ def test_shipped_collections_can_be_read(path: Path, tmp_path: Path, monkeypatch
     assert config.load(path).tasks
 
 
-def test_the_source_collection_is_large_and_takes_every_source_task_that_has_a_scale() -> None:
-    recipes = config.load(next(path for path in SHIPPED if path.stem == "source")).tasks
+def test_the_source_collections_are_large_and_take_every_source_task_that_has_a_scale() -> None:
+    recipes = [recipe for path in SHIPPED if path.stem in ("source", "sac") for recipe in config.load(path).tasks]
     decisions: dict[str, int] = {}
     for recipe in recipes:
         checkpoints = 8 if recipe.compiled else recipe.checkpoints

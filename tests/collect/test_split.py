@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyperprompt.collect import split
+from hyperprompt.collect.sources import SOURCES
 from hyperprompt.envs import make as envs
 from hyperprompt.envs.ant import family as ant
 from hyperprompt.errors import InvalidValue
@@ -19,9 +20,6 @@ def test_no_task_is_in_two_parts_and_each_exists() -> None:
     assert len(tasks) == len(set(tasks))
     for task in tasks:
         if task.startswith("gymnax/"):
-            pytest.importorskip("gymnax")
-            from hyperprompt.collect.tasks import SOURCES
-
             assert task.removeprefix("gymnax/") in SOURCES
         else:
             envs.exists(task)

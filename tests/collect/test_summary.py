@@ -39,6 +39,26 @@ def test_units_are_the_width_of_what_fixed_settings_reach():
     assert scale(ROWS[0]).score(120) == 1.0
 
 
+def test_scales_of_other_tasks_stay_and_both_algorithms_have_some(tmp_path):
+    import yaml
+
+    from hyperprompt.collect.__main__ import scales
+
+    ppo, sac, out = tmp_path / "ppo.jsonl", tmp_path / "sac.jsonl", tmp_path / "scales.yaml"
+    for line in ROWS:
+        append_line(ppo, to_json(line))
+    points = [{"gradient_steps": n, "learning_rate": 3e-4, "seed": 0, "auc": 0.0, "final": 10.0 * n} for n in (1, 2)]
+    append_line(sac, to_json({"task": "point", "random": 5.0, "points": points}))
+    for path in (ppo, sac, sac):
+        scales([path], out)
+    assert yaml.safe_load(out.read_text()) == {
+        "gymnax/cartpole": {"best": 420.0, "random": 20},
+        "gymnax/catch": {"best": 1.0, "random": -1},
+        "gymnax/point": {"best": 20.0, "random": 5.0},
+    }
+    assert [line.split("/")[-1] for line in out.read_text().splitlines()[:2]] == ["ppo.jsonl", "sac.jsonl"]
+
+
 def test_scores_and_differences(tmp_path):
     lines = [
         {"task": "cartpole", "arm": "static", "tag": "", "auc": [120.0, 120.0], "final": [1.0, 1.0]},
@@ -88,7 +108,7 @@ def test_unknown_tasks_and_variants_are_named():
 def test_a_mean_path_replays_to_the_same_values():
     from types import SimpleNamespace
 
-    from hyperprompt.collect.steer import SPACE
+    from hyperprompt.collect.ppo import SPACE
     from hyperprompt.core import MetaState
 
     low, high = SPACE.clip(SPACE.defaults), SPACE.clip(SPACE.defaults) | {"learning_rate": 3e-2}

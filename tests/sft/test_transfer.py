@@ -5,7 +5,7 @@ import pytest
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.errors import InvalidValue
-from hyperprompt.sft.transfer import leave_one_out
+from hyperprompt.sft.transfer import leave_one_out, onto
 from hyperprompt.testing import lessons
 
 
@@ -34,6 +34,16 @@ def test_what_holds_everywhere_is_worth_something_on_the_task_left_out():
 def test_a_task_with_the_opposite_lesson_is_lost():
     found = leave_one_out([*named("a", range(30)), *named("b", range(30, 60), -1.0)], 0.05, 0.5)
     assert found["b"]["teacher"]["gain"]["high"] < 0
+
+
+def test_a_dataset_is_judged_by_another_that_it_does_not_learn_from():
+    known, others = named("a", range(30)), [*named("a", range(60, 66), -1.0), *named("c", range(30, 60))]
+    found = onto([*known, *named("b", range(70, 100))], others, 0.05, 0.5)
+    assert set(found) == {"a", "c"}
+    assert found["c"]["teacher"]["gain"]["low"] > 0.1
+    assert found["a"]["teacher"]["gain"]["high"] < 0
+    with pytest.raises(InvalidValue, match="0 to judge by"):
+        onto(known, [], 0.05, 0.5)
 
 
 def test_one_task_has_nothing_to_be_left_out_of():

@@ -18,11 +18,11 @@ GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/b
 
 
 @app.command()
-def grid(tasks: Names, out: Grid = GRID) -> None:
-    """Fixed settings, learning rate x epochs, on every task."""
-    from hyperprompt.collect.grid import search
+def grid(tasks: Names, out: Grid = GRID, seeds: Annotated[int, typer.Option(min=1, max=2)] = 2) -> None:
+    """Fixed settings, learning rate x epochs (SAC: gradient steps), on every task."""
+    from hyperprompt.collect.grid import SEEDS, search
 
-    search(tasks, out)
+    search(tasks, out, seeds=SEEDS[:seeds])
 
 
 @app.command()
@@ -67,7 +67,7 @@ def summary(runs: Runs = RUNS, grid: Grid = GRID, out: Path = Path("results/gono
 
 @app.command()
 def scales(grids: list[Path], out: Path = Path("src/hyperprompt/collect/scales.yaml")) -> None:
-    """The fixed scale of every task in these grids, for `hyperprompt collect`."""
+    """The fixed scale of every task in these grids, for `hyperprompt collect`; those of other tasks stay as they are."""
     import yaml
 
     from hyperprompt.collect import grid
@@ -75,8 +75,11 @@ def scales(grids: list[Path], out: Path = Path("src/hyperprompt/collect/scales.y
     from hyperprompt.collect.scales import table
 
     rows = [row for path in grids for row in grid.load(path)]
-    text = yaml.safe_dump(table(rows, units(rows)))
-    atomic_write(out, f"# Made by: python -m hyperprompt.collect scales {' '.join(map(str, grids))}\n{text}")
+    before = out.read_text() if out.exists() else ""
+    known = {**(yaml.safe_load(before) or {}), **table(rows, units(rows))}
+    made = f"# Made by: python -m hyperprompt.collect scales {' '.join(map(str, grids))}"
+    head = [*(line for line in before.splitlines() if line.startswith("#") and line != made), made]
+    atomic_write(out, "\n".join([*head, yaml.safe_dump(known)]))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +17,22 @@ from numpy.typing import NDArray
 
 from hyperprompt.collect import design as designs
 from hyperprompt.collect import tasks
+from hyperprompt.collect.compiled import Collector, RunState, space_of
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import Perturbed
-from hyperprompt.collect.equations import State
-from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.scales import GYMNAX
-from hyperprompt.collect.steer import LANES, SPACE, UPDATE_STEPS, UPDATES, Fleet, collector, keys
+from hyperprompt.collect.steer import LANES, Fleet, collector, keys
 from hyperprompt.core import STEPS
 from hyperprompt.envs.scale import TaskScale
-from hyperprompt.hyperparameters import HyperparameterSpace, Theta
+from hyperprompt.hyperparameters import Theta
 from hyperprompt.meta.interval import IntervalSchedule
 
 Floats = NDArray[np.float64]
+State = TypeVar("State", bound=RunState)
 STOPS = ((0, 1, 2, 4, 9, 18, 30, 45), (0, 1, 4, 6, 12, 24, 36, 51))
-"""Updates behind the run at the checkpoint of each lane, in a run of UPDATES; rotated by round."""
+"""Where each lane has its checkpoint, in parts of a run; rotated by round."""
+PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,18 @@ class Design:
     actions: int = 12
     seeds: int = 2
     horizon: int = 16
-    updates: int = UPDATES
+    updates: int = PARTS
     episodes: int = 16
     plain: int = 2
     """Lanes that train the plain task; the others train random variants."""
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Design:
-        """Of a recipe; a budget means whole updates."""
-        updates = UPDATES if recipe.steps is None else max(3, round(recipe.steps / UPDATE_STEPS))
-        horizon = min(recipe.horizon_updates, updates // 3)
-        return cls(recipe.actions, recipe.seeds, horizon, updates, recipe.episodes)
+    def of(cls, recipe: Recipe, collector: Collector) -> Design:
+        """Of a recipe; a budget, and a horizon in steps, mean whole updates."""
+        updates = collector.updates if recipe.steps is None else max(3, round(recipe.steps / collector.update_steps))
+        off_policy = collector.algorithm == "sac"
+        wanted = max(1, round(recipe.horizon_steps / collector.update_steps)) if off_policy else recipe.horizon_updates
+        return cls(recipe.actions, recipe.seeds, min(wanted, updates // 3), updates, recipe.episodes)
 
     def stops(self, round_: int) -> list[int]:
         """Of each lane, at boundaries between intervals as near as can be to the shares of the default budget."""
@@ -58,16 +61,15 @@ class Design:
         bounds = [0]
         while bounds[-1] < self.updates:
             bounds.append(bounds[-1] + schedule.length(len(bounds) - 1))
-        wanted = np.roll(STOPS[round_ % len(STOPS)], -3 * round_) * self.updates / UPDATES
+        wanted = np.roll(STOPS[round_ % len(STOPS)], -3 * round_) * self.updates / PARTS
         return [min(bounds[:-1], key=lambda bound: abs(bound - stop)) for stop in wanted]
 
 
-def first_theta(rng: np.random.Generator, space: HyperparameterSpace = SPACE) -> dict[str, float]:
-    """A wide random setting to begin a behaviour run with, uniform on every scale; learning rates from 2e-4 to 2e-2."""
-    low, high = space["learning_rate"].position(2e-4), space["learning_rate"].position(2e-2)
+def first_theta(rng: np.random.Generator, collector: Collector) -> dict[str, float]:
+    """A wide random setting to begin a behaviour run with, uniform on every scale."""
+    space = space_of(collector)
     places = {h.name: float(rng.uniform()) for h in space}
-    # Few epochs and low rates look alike: nothing happens. Half of the range is enough of that.
-    places |= {"learning_rate": float(rng.uniform(low, high)), "n_epochs": float(rng.uniform(0.5, 1.0))}
+    places |= {name: float(rng.uniform(*within)) for name, within in collector.narrow.items()}
     return {h.name: h.at(places[h.name]) for h in space}
 
 
@@ -79,7 +81,7 @@ def pick(state: State, lane: int, copies: int = LANES) -> State:
 
 def explore(
     collector: Collector,
-    start: State,
+    start: RunState,
     thetas: Sequence[Mapping[str, float]],
     seeds: Sequence[int],
     horizon: int,
@@ -88,10 +90,10 @@ def explore(
     """Train from `start` (all lanes alike) under each theta and seed, one pair a branch.
 
     Returns (evaluation return at the end, mean return of the episodes of the horizon), each of shape (branches,). Branches
-    with equal seeds share all random numbers; those with equal n_epochs run side by side, which saves time.
+    with equal seeds share all random numbers; those that cost alike run side by side, which saves time.
     """
     end, mean = np.empty(len(thetas)), np.empty(len(thetas))
-    order = sorted(range(len(thetas)), key=lambda i: thetas[i]["n_epochs"])
+    order = sorted(range(len(thetas)), key=lambda i: thetas[i][collector.dear])
     for block in (order[i : i + LANES] for i in range(0, len(order), LANES)):
         lanes = [block[min(i, len(block) - 1)] for i in range(LANES)]
         state = start._replace(key=keys([seeds[i] for i in lanes]))
@@ -116,7 +118,9 @@ def checkpoint(
     steps, seeds = designs.branches(rng, design.actions, design.seeds, len(space))
     moves = [dict(zip(space.names, np.asarray(STEPS)[row], strict=True)) for row in steps]
     thetas = [space.values(space.shift(state.theta, move)) for move in moves]
-    horizon = min(design.horizon, fleet.updates - fleet.done)
+    # What learns only later can be told apart by no branch until then.
+    idle = max(0, collector.idle - fleet.done)
+    horizon = min(design.horizon + idle, fleet.updates - fleet.done)
     end, mean = explore(collector, pick(fleet.state, lane), thetas, seeds.tolist(), horizon, design.episodes)
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
     branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
@@ -125,25 +129,26 @@ def checkpoint(
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """LANES runs with perturbed settings, one checkpoint each. Deterministic in (task, round)."""
-    task, scale, design = recipe.env.removeprefix(f"{GYMNAX}/"), recipe.task_scale(), Design.of(recipe)
+    task, scale = recipe.env.removeprefix(f"{GYMNAX}/"), recipe.task_scale()
+    fast = collector(task)
+    design = Design.of(recipe, fast)
     seed = designs.round_seed(task, round_)
     rng = np.random.default_rng(seed)
     stops = design.stops(round_)
     run_seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     numbers = [-1 if (lane + round_) % LANES < design.plain else int(rng.integers(2**31)) for lane in range(LANES)]
-    variants = [tasks.Variant() if n < 0 else tasks.draw(n) for n in numbers]
-    first: list[Theta] = [{} if stop == 0 else first_theta(rng) for stop in stops]
+    variants = [tasks.Variant() if n < 0 else tasks.draw(n, fast.task.continuous) for n in numbers]
+    first: list[Theta] = [{} if stop == 0 else first_theta(rng, fast) for stop in stops]
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
-    ppo = collector(task)
-    fleet = Fleet(ppo, names, variants, run_seeds, design.updates, first)
+    fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
     behaviour = Perturbed(int(rng.integers(2**31)))
     found: list[Checkpoint] = []
     while True:
         due = [lane for lane in range(LANES) if stops[lane] == fleet.done]
         if due:
-            before = ppo.evaluate(fleet.state, keys([0] * LANES), design.episodes).mean(1)
+            before = fast.evaluate(fleet.state, keys([0] * LANES), design.episodes).mean(1)
             for lane in due:
-                found.append(checkpoint(ppo, fleet, lane, design, scale, seed[0] * 1000 + round_, float(before[lane])))
+                found.append(checkpoint(fast, fleet, lane, design, scale, seed[0] * 1000 + round_, float(before[lane])))
         if fleet.done >= max(stops):
             return found
         fleet.decide(behaviour)

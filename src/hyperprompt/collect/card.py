@@ -22,7 +22,7 @@ episodes that ended in them. With w = 1/2, and `end` for a missing `mean`:
     score = ((1 - w) end + w mean - random) / unit        advantage = score - mean score of the checkpoint
 
 `random` and `unit` are fixed for the task: random actions score 0. On live tasks static defaults at T score 1, on compiled
-ones (gymnax/...) the best of twelve fixed settings at the end of the run. Main effects and their errors: `Checkpoint.effects`.
+ones (gymnax/...) the best fixed setting of a grid at the end of the run. Main effects and their errors: `Checkpoint.effects`.
 Rows with `target` come from a tuner instead: no branches, and the settings its search found best.
 
 ## Known limits

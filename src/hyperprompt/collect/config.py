@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hyperprompt.collect import split
+from hyperprompt.collect import sources, split
 from hyperprompt.collect.scales import GYMNAX, scale_of
 from hyperprompt.config import RunConfig, read_yaml, validated
 from hyperprompt.controllers import registry
@@ -30,8 +30,9 @@ from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
-LIVE_ONLY = ("options", "every", "set", "checkpoints", "horizon_steps", "scale")
+LIVE_ONLY = ("options", "every", "set", "checkpoints", "scale")
 """Keys without a meaning for compiled tasks."""
+HORIZONS = ("horizon_updates", "horizon_steps")
 
 
 class Recipe(BaseModel):
@@ -184,8 +185,9 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
-    for key in LIVE_ONLY:
+    other = HORIZONS[not sources.continuous(recipe.env.removeprefix(f"{GYMNAX}/"))]
+    for key in (*LIVE_ONLY, other):
         if getattr(recipe, key) != Recipe.model_fields[key].default:
-            raise InvalidValue(f"{key}: means nothing for a compiled task; under families it can be set for others")
+            raise InvalidValue(f"{key}: means nothing for this compiled task; under families it can be set for others")
     if recipe.episodes < 1:
         raise InvalidValue("episodes: a compiled task needs at least one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,6 @@ DEFAULTS: Mapping[str, float] = dict(
     zip(HYPERPARAMETERS, (3e-4, 10, 0.0, 0.2, 0.99, 0.95, 0.5, 0.5), strict=True)  # Stable-Baselines3's
 )
 Params = dict[str, Array]
-Theta = Mapping[str, Any]
-"""Name -> one value, or an array of shape (runs,). Names left out have Stable-Baselines3's defaults."""
 
 
 class State(NamedTuple):

@@ -14,8 +14,10 @@ from typing import Any
 
 from hyperprompt.collect import dataset, grid
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.ppo import SPACE
+from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
-from hyperprompt.collect.steer import SPACE, UPDATES, SteeredRun, collector, steer
+from hyperprompt.collect.steer import SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
 from hyperprompt.core import Controller, MetaAction, MetaState
@@ -47,7 +49,7 @@ class Config:
     """Base tasks that have branch data; the test task's own base is left out."""
     arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
     seeds: tuple[int, ...] = SEEDS
-    updates: int = UPDATES
+    updates: int = PPO.updates
     mean_share: float = 0.5
     student: dict[str, Any] = field(default_factory=dict)
     tag: str = ""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyperprompt.collect import tasks
-from hyperprompt.collect.steer import LANES, SPACE, UPDATES, collector, keys, steer
+from hyperprompt.collect.ppo import SPACE
+from hyperprompt.collect.sources import SOURCES
+from hyperprompt.collect.steer import LANES, collector, keys, steer
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.fixed import Static
 from hyperprompt.durable import append_line, from_json, read_lines, to_json
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import UnknownName
 
-LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-EPOCHS = (10, 3)
+AXES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "ppo": {"n_epochs": (10, 3), "learning_rate": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)},
+    "sac": {"gradient_steps": (1, 2), "learning_rate": (3e-4, 1e-3, 3e-3, 1e-2)},
+}
+"""The grid of every algorithm: how often it learns from what it has, and the learning rate."""
 SEEDS = (9001, 9002)
 RANDOM_EPISODES = 64
 
@@ -37,31 +41,32 @@ def split(name: str) -> tuple[str, Variant]:
         UnknownName: no such task or variant; lists the valid ones.
     """
     base, _, variant = name.partition(":")
-    if base not in tasks.SOURCES:
-        raise UnknownName("cheap task", base, tasks.SOURCES)
+    if base not in SOURCES:
+        raise UnknownName("cheap task", base, SOURCES)
     if (variant or "plain") not in VARIANTS:
         raise UnknownName("variant", variant, VARIANTS)
     return base, VARIANTS[variant or "plain"]
 
 
-def search(names: Sequence[str], out: Path, updates: int = UPDATES, seeds: Sequence[int] = SEEDS) -> None:
+def search(names: Sequence[str], out: Path, updates: int | None = None, seeds: Sequence[int] = SEEDS) -> None:
     """Run the grid on every task and append one line a task to `out`; tasks that are there already are skipped."""
     done = {row["task"] for row in load(out)}
     for name in names:
         if name in done:
             continue
         base, variant = split(name)
-        ppo = collector(base)
-        cells = [(epochs, rate, seed) for epochs, rate, seed in product(EPOCHS, LEARNING_RATES, seeds)]
-        first = [{"learning_rate": rate, "n_epochs": float(epochs)} for epochs, rate, _ in cells]
-        runs = steer(ppo, name, variant, [seed for *_, seed in cells], updates, Static(), first)
+        fast = collector(base)
+        often, rates = AXES[fast.algorithm].items()
+        cells = [({often[0]: n, rates[0]: rate}, seed) for n, rate, seed in product(often[1], rates[1], seeds)]
+        first = [{name: float(value) for name, value in theta.items()} for theta, _ in cells]
+        length = updates or fast.updates
+        runs = steer(fast, name, variant, [seed for _, seed in cells], length, Static(), first)
         points = [
-            {"n_epochs": e, "learning_rate": r, "seed": s, "auc": run.auc, "final": run.final}
-            for (e, r, s), run in zip(cells, runs, strict=True)
+            {**theta, "seed": seed, "auc": run.auc, "final": run.final} for (theta, seed), run in zip(cells, runs, strict=True)
         ]
-        state = ppo.init(keys(range(LANES)), variant)
-        random = ppo.evaluate(state, keys(range(100, 100 + LANES)), RANDOM_EPISODES // LANES)
-        append_line(out, to_json({"task": name, "updates": updates, "random": float(random.mean()), "points": points}))
+        state = fast.init(keys(range(LANES)), variant)
+        random = fast.evaluate(state, keys(range(100, 100 + LANES)), RANDOM_EPISODES // LANES)
+        append_line(out, to_json({"task": name, "updates": length, "random": float(random.mean()), "points": points}))
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -69,10 +74,11 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 
 def table(row: dict[str, Any], key: str) -> dict[tuple[float, int], float]:
-    """(learning_rate, n_epochs) -> mean over the seeds of `key` ("auc" or "final")."""
+    """(learning_rate, n_epochs, or SAC's gradient_steps) -> mean over the seeds of `key` ("auc" or "final")."""
     cells: dict[tuple[float, int], list[float]] = {}
     for point in row["points"]:
-        cells.setdefault((point["learning_rate"], point["n_epochs"]), []).append(point[key])
+        often = next(point[name] for name, *_ in AXES.values() if name in point)
+        cells.setdefault((point["learning_rate"], often), []).append(point[key])
     return {cell: float(np.mean(values)) for cell, values in cells.items()}
 
 

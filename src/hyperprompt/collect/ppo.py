@@ -7,19 +7,25 @@ per minibatch, values of truncated episodes bootstrapped. A run is continued fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, Theta, forward, gae, loss, orthogonal
+from hyperprompt.collect import compiled
+from hyperprompt.collect.compiled import Ended, Rows, Theta
+from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, forward, gae, loss, orthogonal
 from hyperprompt.collect.tasks import JaxTask, Step, Variant
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import InvalidValue
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
+
+SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
+"""The default tuned set."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,16 @@ class Collector:
     Raises:
         InvalidValue: minibatches that do not divide the rollout.
     """
+
+    algorithm: ClassVar[str] = "ppo"
+    updates: ClassVar[int] = 64
+    idle: ClassVar[int] = 0
+    dear: ClassVar[str] = "n_epochs"
+    # Few epochs and low rates look alike: nothing happens. Half of the range is enough of that.
+    narrow: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **compiled.places("ppo", learning_rate=(2e-4, 2e-2)),
+        "n_epochs": (0.5, 1.0),
+    }
 
     task: JaxTask
     n_envs: int = 16
@@ -53,15 +69,10 @@ class Collector:
 
     def init(self, keys: Array, variants: Sequence[Variant] | Variant = Variant()) -> State:  # noqa: B008 (immutable)
         """Fresh runs. `keys`: typed keys, shape (runs,); `variants`: one for all or one a run."""
-        runs = keys.shape[0]
-        rows = [variants] * runs if isinstance(variants, Variant) else list(variants)
-        if len(rows) != runs:
-            raise InvalidValue(f"{len(rows)} variants for {runs} runs")
-        stacked = Variant(*(jnp.asarray(column, jnp.float32) for column in zip(*rows, strict=True)))
-        state: State = self._init(keys, stacked)
+        state: State = self._init(keys, compiled.stacked(variants, keys.shape[0]))
         return state
 
-    def advance(self, state: State, theta: Theta, n_updates: int) -> tuple[State, dict[str, np.ndarray[Any, Any]]]:
+    def advance(self, state: State, theta: Theta, n_updates: int) -> tuple[State, Rows]:
         """`n_updates` updates under constant `theta`.
 
         Returns the new state and, per update, the signals of `hyperprompt.agents.measures` as arrays (n_updates, runs), with
@@ -70,8 +81,7 @@ class Collector:
         Raises:
             UnknownName: a hyperparameter that PPO does not have.
         """
-        runs = state.count.shape[0]
-        values = self._theta(theta, runs)
+        values = compiled.traced(theta, DEFAULTS, ("n_epochs",), state.count.shape[0])
         rows = []
         for _ in range(n_updates):
             state, signals = self._update(state, values)
@@ -83,15 +93,6 @@ class Collector:
         return np.asarray(self._evaluate(state, keys, episodes))
 
     # -- compiled -----------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _theta(theta: Theta, runs: int) -> dict[str, Array]:
-        for name in theta:
-            if name not in DEFAULTS:
-                raise UnknownName("hyperparameter", name, DEFAULTS)
-        values = {**DEFAULTS, **theta}
-        kind = {"n_epochs": jnp.int32}
-        return {n: jnp.broadcast_to(jnp.asarray(v, kind.get(n, jnp.float32)), (runs,)) for n, v in values.items()}
 
     @cached_property
     def _init(self) -> Any:
@@ -193,32 +194,12 @@ class Collector:
         observation, action, log_probability, value, reward, done, ended = rows
         env, last, running = carry
         advantage = gae(reward, value, done, forward(params, last, variant.gain)[1], theta)
-        returns, lengths = ended[..., 0], ended[..., 1]
-        signals = {
-            "episodes": done.sum().astype(jnp.float32),
-            "return_sum": returns.sum(),
-            "return_square": jnp.square(returns).sum(),
-            "length_sum": lengths.sum(),
-        }
         batch = Batch(observation, action, log_probability, advantage, advantage + value)
+        signals: dict[str, Array] = Ended.of(done, ended)._asdict()
         return state._replace(key=key, env=env, observation=last, running=running), batch, value, signals
 
     def _evaluate_one(self, state: State, key: Array, episodes: int) -> Array:
-        key_reset, key = jax.random.split(key)
-        observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_reset, episodes), state.variant)
+        def act(key: Array, observation: Array) -> Array:
+            return jax.random.categorical(key, forward(state.params, observation, state.variant.gain)[0])
 
-        def go_on(carry: Any) -> Array:
-            return ~carry[3].all()
-
-        def step(carry: Any) -> Any:
-            env, observation, total, finished, key = carry
-            key, key_action, key_env = jax.random.split(key, 3)
-            action = jax.random.categorical(key_action, forward(state.params, observation, state.variant.gain)[0])
-            keys = jax.random.split(key_env, episodes)
-            env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, state.variant)
-            total = total + jnp.where(finished, 0.0, outcome.score)
-            return env, outcome.observation, total, finished | outcome.terminated | outcome.truncated, key
-
-        start = env, observation, jnp.zeros(episodes), jnp.zeros(episodes, bool), key
-        total: Array = jax.lax.while_loop(go_on, step, start)[2]
-        return total
+        return compiled.play(self.task, act, state.variant, key, episodes)

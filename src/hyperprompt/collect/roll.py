@@ -25,8 +25,8 @@ from hyperprompt.hyperparameters import Theta
 Variant = Mapping[str, Any]
 ODDS = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.5, 0.5)
 """How often a random joint step stands in for the controller's, one a run."""
-UPDATES = (48, 64, 96, 128)
-"""Lengths of compiled runs, drawn by round: a transcript does not tell how long an update is."""
+LENGTHS = (0.75, 1.0, 1.5, 2.0)
+"""Of compiled runs, in units of their default, drawn by round: a transcript does not tell how long an update is."""
 
 
 @dataclass
@@ -71,13 +71,14 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     from hyperprompt.collect.steer import LANES, Fleet, collector
 
     task = recipe.env.removeprefix(f"{GYMNAX}/")
-    updates = int(rng.choice(UPDATES))
+    fast = collector(task)
+    updates = int(rng.choice([round(share * fast.updates) for share in LENGTHS]))
     seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     plain = rng.permutation(LANES) < LANES // 4
-    variants = [tasks.Variant() if p else tasks.draw(s) for p, s in zip(plain, seeds, strict=True)]
-    first: list[Theta] = [{} if lane % 2 else first_theta(rng) for lane in range(LANES)]
+    variants = [tasks.Variant() if p else tasks.draw(s, fast.task.continuous) for p, s in zip(plain, seeds, strict=True)]
+    first: list[Theta] = [{} if lane % 2 else first_theta(rng, fast) for lane in range(LANES)]
     names = [task if p else f"{task}:{s}" for p, s in zip(plain, seeds, strict=True)]
-    fleet = Fleet(collector(task), names, variants, seeds, updates, first)
+    fleet = Fleet(fast, names, variants, seeds, updates, first)
     behaviour = Disturbed(controller, rng.permutation(ODDS).tolist(), int(rng.integers(2**31)))
     while fleet.done < updates:
         fleet.decide(behaviour)

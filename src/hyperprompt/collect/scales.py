@@ -18,7 +18,7 @@ GYMNAX = "gymnax"
 
 def scale_of(task: str) -> TaskScale:
     """Static defaults at T are 1 on live tasks. On compiled ones, whose runs are too short for defaults, it is the end of the
-    best fixed setting of the go/no-go's grid.
+    best fixed setting of a grid (`python -m hyperprompt.collect grid`).
 
     Raises:
         UnknownName: it has not been measured; lists the tasks that have.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,27 +10,23 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from hyperprompt.collect import tasks
-from hyperprompt.collect.equations import DEFAULTS, State
-from hyperprompt.collect.ppo import Collector
+from hyperprompt.collect import ppo, sac, tasks
+from hyperprompt.collect.compiled import Collector, Rows, space_of
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Agent, Controller, Signals, Task
 from hyperprompt.evaluation.metrics import auc, final_return
-from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.interval import IntervalSchedule
 from hyperprompt.meta.run import MetaRun
 
 LANES = 8
 """Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
-SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
-"""The default tuned set."""
-UPDATES = 64
 N_STEPS = 32
-"""Steps of a rollout, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
-N_ENVS = 16
-UPDATE_STEPS = N_ENVS * N_STEPS
-SUMMED = ("episodes", "return_sum", "return_square", "length_sum")
+"""Steps of a rollout of PPO, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
+SUMMED = ("episodes", "return_sum", "return_square", "length_sum", "learnt")
+LAST = ("q_value",)
+"""Signals that are what an interval leaves behind, not means over it."""
 
 
 @dataclass
@@ -62,8 +58,9 @@ class SteeredRun:
 
 
 def collector(task: str) -> Collector:
-    """The collector of a base task in the sizes used here."""
-    return Collector(tasks.make(task), n_envs=N_ENVS, n_steps=N_STEPS)
+    """The collector of a base task in the sizes used here: SAC where actions are continuous, PPO elsewhere."""
+    made = tasks.make(task)
+    return sac.Collector(made) if made.continuous else ppo.Collector(made, n_steps=N_STEPS)
 
 
 def keys(seeds: Sequence[int]) -> jax.Array:
@@ -77,11 +74,11 @@ def seat(collector: Collector, name: str, updates: int, space: HyperparameterSpa
     def put(new: Theta) -> None:
         values.update(new)
 
-    agent = SimpleNamespace(algorithm="ppo", space=space, refused={}, get=lambda: dict(values), set=put)
+    agent = SimpleNamespace(algorithm=collector.algorithm, space=space, refused={}, get=lambda: dict(values), set=put)
     task = Task(
         env=name,
-        algorithm="ppo",
-        action="discrete",
+        algorithm=collector.algorithm,
+        action="continuous" if collector.task.continuous else "discrete",
         observation="image" if collector.task.image else "vector",
         observation_size=collector.task.observation_size,
         action_size=collector.task.action_size,
@@ -94,21 +91,25 @@ def seat(collector: Collector, name: str, updates: int, space: HyperparameterSpa
 def in_force(runs: Sequence[MetaRun]) -> dict[str, np.ndarray[Any, Any]]:
     """theta of every lane as the collector takes it, shape (lanes,)."""
     values = [run.space.values(run.theta()) for run in runs]
-    return {name: np.asarray([v.get(name, DEFAULTS[name]) for v in values]) for name in values[0]}
+    return {name: np.asarray([v[name] for v in values]) for name in values[0]}
 
 
-def interval_signals(rows: Mapping[str, np.ndarray[Any, Any]], lane: int) -> Signals:
-    """One interval's signals from `Collector.advance`: means over its updates and over its episodes, as live runs report."""
-    values = {n: float(np.mean(v[:, lane])) for n, v in rows.items() if n not in SUMMED and np.isfinite(v[:, lane]).all()}
+def interval_signals(rows: Rows, lane: int) -> Signals:
+    """One interval's signals from `Collector.advance`: means over its updates and over its episodes, as live runs report.
+    Updates in which nothing was learned report nothing."""
+    learnt = rows["learnt"][:, lane] > 0 if "learnt" in rows else np.ones(len(rows["episodes"]), bool)
+    reported = {n: v[:, lane][learnt] for n, v in rows.items() if n not in (*SUMMED, *LAST)}
+    reported |= {n: rows[n][-1:, lane] for n in LAST if n in rows}
+    values = {n: float(np.mean(v)) for n, v in reported.items() if len(v) and np.isfinite(v).all()}
     episodes = float(rows["episodes"][:, lane].sum())
     if episodes:
-        mean, square, length = (float(rows[name][:, lane].sum()) / episodes for name in SUMMED[1:])
+        mean, square, length = (float(rows[name][:, lane].sum()) / episodes for name in SUMMED[1:4])
         spread = max(0.0, square - mean**2) ** 0.5
         values |= {"return_mean": mean, "return_std": spread, "episode_length": length}
     return Signals(values, int(episodes))
 
 
-def curve(rows: Mapping[str, np.ndarray[Any, Any]], lane: int) -> list[float]:
+def curve(rows: Rows, lane: int) -> list[float]:
     """Mean return of each update's episodes, NaN without any."""
     episodes, total = rows["episodes"][:, lane], rows["return_sum"][:, lane]
     return [float(t / n) if n else float("nan") for t, n in zip(total, episodes, strict=True)]
@@ -120,6 +121,7 @@ class Fleet:
     Args:
         names, variants, seeds: one a lane; at most LANES, the rest is filled up with copies of the last.
         first: theta at step 0, one a lane; names left out have their defaults.
+        space: the hyperparameters under control, by default the algorithm's tuned set.
     """
 
     def __init__(
@@ -130,12 +132,12 @@ class Fleet:
         seeds: Sequence[int],
         updates: int,
         first: Sequence[Theta] | None = None,
-        space: HyperparameterSpace = SPACE,
+        space: HyperparameterSpace | None = None,
     ) -> None:
         self.collector, self.updates, self.lanes = collector, updates, len(seeds)
         fill = [min(i, len(seeds) - 1) for i in range(LANES)]
-        self.state: State = collector.init(keys([seeds[i] for i in fill]), [variants[i] for i in fill])
-        thetas = first or [{}] * len(seeds)
+        self.state: Any = collector.init(keys([seeds[i] for i in fill]), [variants[i] for i in fill])
+        thetas, space = first or [{}] * len(seeds), space or space_of(collector)
         self.runs = [
             SteeredRun(seat(collector, names[i], updates, space, thetas[i]), collector.update_steps) for i in range(len(seeds))
         ]

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from hyperprompt.collect.sources import SOURCES
 from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
 
 
@@ -27,7 +28,8 @@ class Variant(NamedTuple):
     observation_scale: Any = 1.0
     reward_scale: Any = 1.0
     gain: Any = 1.0
-    """Factor on the policy's logits: a step of the parameters moves the policy that many times as far."""
+    """Factor on the policy's logits, or on continuous actions before they are clipped: a step of the parameters moves the
+    policy that many times as far."""
     delayed: Any = 0.0
     """1: rewards are withheld and their sum is paid when the episode ends."""
     sticky: Any = 0.0
@@ -67,39 +69,8 @@ class JaxTask:
     """Steps after which an episode is truncated."""
     reset: Callable[[Array, Variant], tuple[Array, EnvState]]
     step: Callable[[Array, EnvState, Array, Variant], tuple[EnvState, Step]]
-
-
-def _same(action: Array) -> Array:
-    return action
-
-
-def _torque(action: Array) -> Array:
-    return action.astype(jnp.float32) - 2.0
-
-
-@dataclass(frozen=True)
-class _Source:
-    id: str
-    action: Callable[[Array], Array] = _same
-    actions: int | None = None
-    one_hot: int | None = None
-    arguments: Mapping[str, Any] | None = None
-    parameters: Mapping[str, Any] | None = None
-
-
-SOURCES: Mapping[str, _Source] = {
-    "cartpole": _Source("CartPole-v1"),
-    "acrobot": _Source("Acrobot-v1"),
-    # Five torques in place of a continuous one.
-    "pendulum": _Source("Pendulum-v1", action=_torque, actions=5),
-    # Ten balls an episode; at the library's thousand steps a whole rollout would hold two episodes.
-    "catch": _Source("Catch-bsuite", parameters={"max_steps_in_episode": 90}),
-    "rooms": _Source("FourRooms-misc", parameters={"fail_prob": 0.1, "max_steps_in_episode": 200}),
-    "lake": _Source("FrozenLake-misc", one_hot=16, arguments={"success_rate": 0.8}),
-    "breakout": _Source("Breakout-MinAtar"),
-    "invaders": _Source("SpaceInvaders-MinAtar"),
-    "asterix": _Source("Asterix-MinAtar"),
-}
+    continuous: bool = False
+    """Actions are then `action_size` numbers in [-1, 1], otherwise one of `action_size`."""
 
 
 @cache
@@ -126,14 +97,21 @@ def make(name: str) -> JaxTask:
         flat = jax.nn.one_hot(raw, source.one_hot) if source.one_hot else raw.reshape(-1).astype(jnp.float32)
         return flat * variant.observation_scale
 
+    actions = source.actions or int(env.num_actions)
+    idle = jnp.zeros(actions) if source.continuous else jnp.int32(0)
+
     def reset(key: Array, variant: Variant) -> tuple[Array, EnvState]:
         raw, inner = env.reset(key, parameters)
-        return see(raw, variant), EnvState(inner, jnp.int32(0), jnp.float32(0.0))
+        return see(raw, variant), EnvState(inner, idle, jnp.float32(0.0))
+
+    def push(action: Array, variant: Variant) -> Array:
+        done: Array = source.action(jnp.clip(variant.gain * action, -1.0, 1.0) if source.continuous else action)
+        return done
 
     def step(key: Array, state: EnvState, action: Array, variant: Variant) -> tuple[EnvState, Step]:
         key_env, key_sticky, key_noise = jax.random.split(key, 3)
         action = jnp.where(jax.random.uniform(key_sticky) < variant.sticky, state.action, action)
-        raw, inner, score, terminated, truncated, info = env.step(key_env, state.inner, source.action(action), parameters)
+        raw, inner, score, terminated, truncated, info = env.step(key_env, state.inner, push(action, variant), parameters)
         done = terminated | truncated
         score = jnp.asarray(score, jnp.float32)
         owed = state.withheld + score
@@ -143,16 +121,21 @@ def make(name: str) -> JaxTask:
         outcome = Step(see(raw, variant), final, reward, score, terminated, truncated & ~terminated)
         return EnvState(inner, action, jnp.where(done, 0.0, owed)), outcome
 
-    actions = source.actions or int(env.num_actions)
     limit = int(parameters.max_steps_in_episode)
-    return JaxTask(name, size, actions, observation.ndim >= 3, limit, reset, step)
+    return JaxTask(name, size, actions, observation.ndim >= 3, limit, reset, step, source.continuous)
 
 
 RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.2, 5.0), "reward_scale": (0.1, 10.0), "gain": (0.1, 10.0)}
+CONTINUOUS_RANGES: Mapping[str, tuple[float, float]] = {
+    "observation_scale": (0.3, 3.0), "reward_scale": (0.1, 10.0), "gain": (0.5, 2.0)
+}  # fmt: skip
 
 
-def draw(seed: int) -> Variant:
+def draw(seed: int, continuous: bool = False) -> Variant:
     """A random variant: scales log-uniform over RANGES; delayed, sticky (0.1) and noisy (0.1) at odds 1/4 each.
+
+    Continuous tasks have narrower ranges, since a push that is a tenth as strong solves none of them, and are never delayed:
+    what is paid after a hundred steps is not learned about within ten thousand.
 
     Raises:
         InvalidValue: a negative seed.
@@ -160,6 +143,8 @@ def draw(seed: int) -> Variant:
     if seed < 0:
         raise InvalidValue(f"seed must not be negative, got {seed}")
     rng = np.random.default_rng(seed)
-    scales = {name: float(np.exp(rng.uniform(*np.log(bounds)))) for name, bounds in RANGES.items()}
+    ranges = CONTINUOUS_RANGES if continuous else RANGES
+    scales = {name: float(np.exp(rng.uniform(*np.log(bounds)))) for name, bounds in ranges.items()}
     delayed, sticky, noisy = (rng.random(3) < 0.25).astype(float)
-    return Variant(**scales, delayed=float(delayed), sticky=0.1 * float(sticky), noise=0.1 * float(noisy))
+    late = 0.0 if continuous else float(delayed)
+    return Variant(**scales, delayed=late, sticky=0.1 * float(sticky), noise=0.1 * float(noisy))

@@ -1,6 +1,7 @@
 """Whether what branches teach holds on a task that gave none: the teacher of all other tasks, scored on one that is left out.
 
 python -m hyperprompt.sft.transfer results/gonogo/branches results/source --out results/source-transfer.json
+python -m hyperprompt.sft.transfer results/sac --on results/source --algorithm sac --out sac-transfer.json
 """
 
 from __future__ import annotations
@@ -35,12 +36,29 @@ def leave_one_out(checkpoints: Sequence[Checkpoint], tau: float, mean_share: flo
     tasks, kinds = sorted({c.task for c in known}), {labels.kind(c.state) for c in known}
     if len(tasks) < 2 or len(kinds) != 1:
         raise InvalidValue(f"{len(tasks)} tasks of {len(kinds)} kinds: leaving one out wants several tasks of one kind")
-    return {task: _score(known, task, tau, mean_share) for task in tasks}
+    return {task: _score([c for c in known if c.task != task], _of(known, task), tau, mean_share) for task in tasks}
 
 
-def _score(known: Sequence[Checkpoint], task: str, tau: float, mean_share: float) -> Scores:
-    rest = [c for c in known if c.task != task]
-    unseen = [c for c in known if c.task == task]
+def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[str, Scores]:
+    """The same of every task of `others`, under the teacher of `checkpoints` alone, less those of that task among them.
+
+    Raises:
+        InvalidValue: no branches on either side, or those of several algorithms or sets of hyperparameters.
+    """
+    known, unseen = ([c for c in side if len(c.seeds)] for side in (checkpoints, others))
+    if not known or not unseen or len({labels.kind(c.state) for c in (*known, *unseen)}) != 1:
+        raise InvalidValue(
+            f"{len(known)} checkpoints to learn from and {len(unseen)} to judge by: both are wanted, of one kind"
+        )
+    tasks = sorted({c.task for c in unseen})
+    return {task: _score([c for c in known if c.task != task], _of(unseen, task), tau, mean_share) for task in tasks}
+
+
+def _of(checkpoints: Sequence[Checkpoint], task: str) -> list[Checkpoint]:
+    return [c for c in checkpoints if c.task == task]
+
+
+def _score(rest: Sequence[Checkpoint], unseen: Sequence[Checkpoint], tau: float, mean_share: float) -> Scores:
     teachers = labels.teachers(rest, mean_share)
 
     blind = offline.blind(labels.policy(teachers, rest, tau))[0]
@@ -55,15 +73,23 @@ def _score(known: Sequence[Checkpoint], task: str, tau: float, mean_share: float
 def main(
     data: Annotated[list[Path], typer.Argument(help="Folders of datasets.")],
     out: Annotated[Path, typer.Option(help="The figures, as JSON.")],
+    on: Annotated[list[Path] | None, typer.Option(help="Folders to judge by only: nothing is learned from them.")] = None,
     algorithm: str = "ppo",
     tau: float = 0.05,
     mean_share: float = 0.5,
 ) -> None:
     """Score the teacher of every algorithm's tasks but one on that one, in turn."""
-    found = [c for folder in data for c in dataset.read(folder, (algorithm,))]
+    found, others = ([c for folder in folders for c in dataset.read(folder, (algorithm,))] for folders in (data, on or []))
     settings = {"algorithm": algorithm, "tau": tau, "mean_share": mean_share}
-    tasks = leave_one_out(found, tau, mean_share)
-    result = {**settings, "data": [str(p) for p in data], "checkpoints": len(found), "tasks": tasks, "versions": versions()}
+    tasks = onto(found, others, tau, mean_share) if on else leave_one_out(found, tau, mean_share)
+    result = {
+        **settings,
+        "data": [str(p) for p in data],
+        **({"on": [str(p) for p in on]} if on else {}),
+        "checkpoints": len(found),
+        "tasks": tasks,
+        "versions": versions(),
+    }
     atomic_write(out, to_json(result, indent=1) + "\n")
 
 
