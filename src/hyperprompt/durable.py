@@ -19,6 +19,12 @@ from hyperprompt.errors import InvalidValue, RunFolderError
 T = TypeVar("T")
 
 
+def cache_dir() -> Path:
+    """Of what can be made again, at the price of seconds: `$HYPERPROMPT_CACHE`, else `hyperprompt` in the XDG cache folder."""
+    own = os.environ.get("HYPERPROMPT_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperprompt"
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the folder's entries (creations, renames) durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from hyperprompt.controllers.llm import LLMController
+from hyperprompt.durable import cache_dir
 from hyperprompt.errors import ModelUnavailable
-from hyperprompt.llm import adapters, conversion, names, weights
+from hyperprompt.llm import adapters, names, weights
 from hyperprompt.llm.policy import SlotPolicy, agrees
 from hyperprompt.llm.tokens import CHARACTERS
 from hyperprompt.llm.wheels import WHEELS
@@ -97,7 +98,7 @@ def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
     assert layers == {27, 28, 29}
     assert losses[-1] < 0.5 * losses[0]
     assert sum(f.stat().st_size for f in folder.iterdir()) < 2**20
-    assert str(conversion.cache_dir()) not in "".join(f.read_text() for f in folder.glob("*.json"))
+    assert str(cache_dir()) not in "".join(f.read_text() for f in folder.glob("*.json"))
 
 
 def test_an_adapter_decides_as_it_was_trained(trained):

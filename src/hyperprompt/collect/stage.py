@@ -23,7 +23,7 @@ from hyperprompt.collect import card, dataset, manifest
 from hyperprompt.collect.config import Collection, Recipe
 from hyperprompt.collect.dataset import Checkpoint, Part
 from hyperprompt.collect.progress import Outlook
-from hyperprompt.durable import FolderLock, clear_torn_writes
+from hyperprompt.durable import FolderLock, cache_dir, clear_torn_writes
 from hyperprompt.errors import HyperPromptError, InvalidValue, RunFolderError
 
 Round = tuple[Recipe, int]
@@ -133,6 +133,8 @@ def _pool(jobs: int) -> Executor:
 def _prepare() -> None:
     """A worker has one thread, and ends with whoever started it, in the middle of a round as well."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    # A round is a process, and half of a compiled round's seconds would go into compiling what the last one had.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # control-C is the parent's to deal with
     parent = multiprocessing.parent_process()
     assert parent is not None

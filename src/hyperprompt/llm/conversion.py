@@ -16,17 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hyperprompt.durable import cache_dir
 from hyperprompt.errors import MissingDependency, ModelUnavailable
 from hyperprompt.llm.wheels import WHEELS
 
 _MANIFEST = "manifest.json"
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
-
-
-def cache_dir() -> Path:
-    """`$HYPERPROMPT_CACHE`, else `hyperprompt` in the XDG cache folder."""
-    own = os.environ.get("HYPERPROMPT_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperprompt"
 
 
 def target(name: str) -> Path:
