@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hyperprompt.collect.design import branches
-from hyperprompt.collect.effects import main_effects
+from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.core import KEEP, STEPS
 from hyperprompt.errors import InvalidValue
 
@@ -49,3 +49,16 @@ def test_more_seeds_make_smaller_errors():
 def test_mismatched_tables_are_refused():
     with pytest.raises(InvalidValue, match=r"\(5, 2\)"):
         main_effects(np.zeros((5, 2)), np.zeros(4))
+
+
+def test_seed_noise_knows_neither_steps_nor_seeds():
+    rng = np.random.default_rng(0)
+    step, seed = rng.normal(size=400), np.repeat([7, 3, 5], 400)
+    scores = np.tile(step, 3) + 2.0 * seed
+    assert seed_noise(scores, seed) == pytest.approx(0.0, abs=1e-9)
+    assert seed_noise(scores + 0.3 * rng.standard_normal(1200), seed) == pytest.approx(0.3, rel=0.1)
+
+
+def test_under_one_seed_all_of_the_spread_is_noise():
+    scores = np.array([1.0, 3.0])
+    assert seed_noise(scores, np.array([4, 4])) == 1.0

@@ -25,7 +25,22 @@ def branches(seed: int, noise: float = 0.1, checkpoints: int = 60, each: int = 2
     actions = rng.integers(len(STEPS), size=(len(group), 2))
     level = rng.normal(size=checkpoints)
     scores = level[group] + 0.2 * x[group, 0] * LEVELS[actions[:, 0]] + noise * rng.standard_normal(len(group))
-    return Branches(x, actions, scores, group, ("a", "b"))
+    return Branches(x, actions, scores, group, ("a", "b"), np.full(checkpoints, noise))
+
+
+def test_checkpoints_whose_seeds_disagree_do_not_drown_the_others():
+    clean, loud = branches(0), branches(3, noise=5.0, checkpoints=20)
+    both = Branches(
+        np.concatenate([clean.features, loud.features]),
+        np.concatenate([clean.actions, loud.actions]),
+        np.concatenate([clean.scores, loud.scores]),
+        np.concatenate([clean.group, 60 + loud.group]),
+        clean.names,
+        np.concatenate([clean.noise, loud.noise]),
+    )
+    told, untold = train(both, seeds=(0,), epochs=200), train(replace(both, noise=np.ones(80)), seeds=(0,), epochs=200)
+    assert explained(told, branches(1)) > 0.8
+    assert explained(untold, branches(1)) < explained(told, branches(1))
 
 
 @pytest.mark.parametrize("labels", ["pooled", "effects"])

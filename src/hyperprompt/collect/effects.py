@@ -1,4 +1,4 @@
-"""Main effects: what every step of every hyperparameter was worth at one checkpoint, from a few joint steps."""
+"""What branches of one checkpoint say: main effects of every step of every hyperparameter, and how loud the seeds are."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ def main_effects(steps: Floats, scores: Floats, ridge: float = 0.05) -> tuple[Fl
         effects[j] = basis @ beta[at]
         errors[j] = np.sqrt(np.einsum("ka,ab,kb->k", basis, covariance[np.ix_(at, at)], basis))
     return effects, errors
+
+
+def seed_noise(scores: Floats, seeds: NDArray[np.int64]) -> float:
+    """Standard deviation of what neither the joint step nor the common seed explains in scores (branches,).
+
+    With K joint steps under each of S seeds, in the same order: sqrt(sum (y_ks - y_k. - y_.s + y_..)^2 / ((K - 1) (S - 1))).
+    Under a single seed nothing tells noise from effects, and all of the spread counts as noise.
+    """
+    y = np.array([scores[seeds == seed] for seed in dict.fromkeys(seeds.tolist())])
+    if min(y.shape) < 2:
+        return float(scores.std())
+    rest = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
+    return float(np.sqrt(np.square(rest).sum() / ((y.shape[0] - 1) * (y.shape[1] - 1))))

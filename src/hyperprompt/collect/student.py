@@ -2,7 +2,8 @@
 
 Two ways from branches to a policy. *effects*: main effects fitted per checkpoint become soft labels p ~ exp(effect / tau),
 learned by cross-entropy. *pooled*: one network predicts the main effects e_jk(s) of all checkpoints at once, trained on
-(A - sum_j e_{j, a_j}(s))^2 over the branches with A the score less its checkpoint's mean; then p ~ exp(e / tau).
+w(s) (A - sum_j e_{j, a_j}(s))^2 over the branches with A the score less its checkpoint's mean; then p ~ exp(e / tau).
+The weight w ~ 1 / (noise^2 + tau^2) keeps checkpoints whose seeds disagree by more than a step is worth from drowning the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.effects import main_effects
+from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.collect.features import features
 from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
 from hyperprompt.errors import UnknownName
@@ -39,6 +40,8 @@ class Branches:
     """(branches,), in units of the task"""
     group: NDArray[np.int64]
     names: tuple[str, ...]
+    noise: Floats
+    """(checkpoints,), in units of the task: see `seed_noise`"""
 
 
 def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branches:
@@ -47,12 +50,14 @@ def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branch
     The random policy's return is not taken off: only differences within a checkpoint count here.
     """
     sizes = [len(c.seeds) for c in checkpoints]
+    scores = [c.returns(mean_share) / c.unit for c in checkpoints]
     return Branches(
         features=np.array([features(c.state) for c in checkpoints]),
         actions=np.concatenate([c.steps for c in checkpoints]),
-        scores=np.concatenate([c.returns(mean_share) / c.unit for c in checkpoints]),
+        scores=np.concatenate(scores),
         group=np.repeat(np.arange(len(checkpoints)), sizes),
         names=checkpoints[0].state.space.names,
+        noise=np.array([seed_noise(s, c.seeds) for s, c in zip(scores, checkpoints, strict=True)]),
     )
 
 
@@ -156,6 +161,8 @@ def train(
     group, actions = torch.tensor(data.group), torch.tensor(data.actions)
     advantage = torch.tensor(advantages(data), dtype=torch.float32)
     target = torch.tensor(softmax(effects(data)[0] / tau), dtype=torch.float32)
+    weight = torch.tensor(1.0 / (data.noise**2 + tau**2), dtype=torch.float32)[group]
+    weight = weight / weight.mean()
     members = []
     for seed in seeds:
         torch.manual_seed(seed)
@@ -173,7 +180,7 @@ def train(
                 out = out - out.mean(-1, keepdim=True)
                 predicted = out[group].gather(2, actions[:, :, None])[:, :, 0].sum(1)
                 smooth = torch.square(out[..., 1:] - out[..., :-1]).mean()
-                loss = torch.square(advantage - predicted).mean() + 0.3 * smooth
+                loss = (weight * torch.square(advantage - predicted)).mean() + 0.3 * smooth
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
