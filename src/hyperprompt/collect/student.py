@@ -3,7 +3,7 @@
 Two ways from branches to a policy. *effects*: main effects fitted per checkpoint become soft labels p ~ exp(effect / tau),
 learned by cross-entropy. *pooled*: one network predicts the main effects e_jk(s) of all checkpoints at once, trained on
 w(s) (A - sum_j e_{j, a_j}(s))^2 over the branches with A the score less its checkpoint's mean; then p ~ exp(e / tau).
-The weight w ~ 1 / (noise^2 + tau^2) keeps checkpoints whose seeds disagree by more than a step is worth from drowning the rest.
+The weight w ~ 1 / (noise^2 + tau^2) keeps checkpoints whose seeds disagree beyond what steps are worth from drowning the rest.
 """
 
 from __future__ import annotations
