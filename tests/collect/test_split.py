@@ -57,17 +57,17 @@ def test_looks_at_sealed_tasks_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "results" / "looks.jsonl"
     assert split.look("first", ["CartPole-v1", "LunarLander-v3"], path) == 0
     assert not path.exists()
-    assert split.look("final", ["nethack/score", "CartPole-v1", "ant/test-0"], path) == 1
-    assert split.look("final", ["ant/test-0"], path) == 2
+    assert split.look("final", ["nethack/score", "CartPole-v1", "ant/test-1"], path) == 1
+    assert split.look("final", ["ant/test-1"], path) == 2
     assert [(look["suite"], look["tasks"]) for look in split.looks(path)] == [
-        ("final", ["ant/test-0", "nethack/score"]),
-        ("final", ["ant/test-0"]),
+        ("final", ["ant/test-1", "nethack/score"]),
+        ("final", ["ant/test-1"]),
     ]
 
 
 def test_a_sealed_body_stays_sealed_under_another_name() -> None:
-    sealed = asdict(ant.morphology("ant/test-0"))
-    with pytest.raises(InvalidValue, match="ant/test-0 is a sealed"):
+    sealed = asdict(ant.morphology("ant/test-1"))
+    with pytest.raises(InvalidValue, match="ant/test-1 is a sealed"):
         split.check("ant/custom", sealed)
     split.check("ant/custom", {**sealed, "legs": sealed["legs"] + 1})
     split.check("ant/custom", asdict(ant.morphology("ant/train-0")))

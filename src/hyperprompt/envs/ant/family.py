@@ -66,8 +66,9 @@ def morphology(name: str, options: Mapping[str, Any] | None = None) -> Morpholog
 
 
 def list_envs() -> list[EnvInfo]:
-    """Ant-v5, three training bodies, and the first of every other split; `make` knows a billion bodies of each."""
-    names = [DEFAULT, *(f"ant/train-{k}" for k in range(3)), *(f"ant/{split}-0" for split in SPLITS[1:]), CUSTOM]
+    """Ant-v5 and the bodies that the split of meta-training looked at; `make` knows a billion bodies of each kind."""
+    first = {split: range(1) for split in SPLITS} | {"train": range(3), "test": range(2)}
+    names = [DEFAULT, *(f"ant/{split}-{k}" for split, bodies in first.items() for k in bodies), CUSTOM]
     return [describe(name, {}) for name in names]
 
 
