@@ -93,7 +93,7 @@ def test_unknown_arms_are_named(tmp_path):
     for arm, message in (("statik", "kl-adaptive"), ("replay", "student")):
         config = Config(("cartpole",), (), (arm,))
         with pytest.raises(HyperPromptError, match=message):
-            run(config, tmp_path, tmp_path / "grid.jsonl", tmp_path / "out.jsonl")
+            run(config, [tmp_path], [tmp_path / "grid.jsonl"], tmp_path / "out.jsonl")
 
 
 def test_unknown_tasks_and_variants_are_named():

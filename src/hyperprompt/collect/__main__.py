@@ -12,7 +12,8 @@ from hyperprompt.durable import atomic_write, to_json
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 Names = Annotated[list[str], typer.Argument(help="Tasks, as 'cartpole' or, with a named variant, 'cartpole:loud'.")]
 Grid = Annotated[Path, typer.Option(help="The grid's figures, one JSON object a task.")]
-Folder = Annotated[Path, typer.Option(help="The folder of the branch data.")]
+Folders = Annotated[list[Path] | None, typer.Option(help="A folder of branch data; by default that of the go/no-go.")]
+Grids = Annotated[list[Path] | None, typer.Option(help="Figures of a grid; by default those of the go/no-go.")]
 Runs = Annotated[Path, typer.Option(help="The go/no-go's figures, one JSON object a task and arm.")]
 GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/branches"), Path("results/gonogo/runs.jsonl")
 
@@ -38,8 +39,9 @@ def gonogo(
     only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
     damping: float = 1.0,
     tag: str = "",
-    data: Folder = BRANCHES,
-    grid: Grid = GRID,
+    updates: Annotated[int, typer.Option(help="Length of the runs, in updates of 512 steps.")] = 64,
+    data: Folders = None,
+    grid: Grids = None,
     out: Runs = RUNS,
 ) -> None:
     """Every arm online on every task; the student learns from the sources less the task's own base."""
@@ -53,8 +55,9 @@ def gonogo(
         "only": tuple(only or ()),
         "damping": damping,
     }
-    config = Config(tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag)
-    run(config if not arm else Config(**{**vars(config), "arms": tuple(arm)}), data, grid, out)
+    config = Config(tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag, updates=updates)
+    chosen = config if not arm else Config(**{**vars(config), "arms": tuple(arm)})
+    run(chosen, data or [BRANCHES], grid or [GRID], out)
 
 
 @app.command()

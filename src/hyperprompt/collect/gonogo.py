@@ -103,10 +103,10 @@ def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
     return path
 
 
-def run(config: Config, branch_folder: Path, grid_file: Path, out: Path) -> None:
+def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Path], out: Path) -> None:
     """Append one line per task and arm to `out`; pairs that are there already are skipped."""
-    rows = grid.load(grid_file)
-    data = dataset.read(branch_folder) if "student" in config.arms else []
+    rows = [row for path in grid_files for row in grid.load(path)]
+    data = [c for path in branch_folders for c in dataset.read(path, ("ppo",))] if "student" in config.arms else []
     done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
     students: dict[str, Student] = {}
     for name in config.test:
