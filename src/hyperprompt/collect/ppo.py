@@ -22,9 +22,8 @@ from hyperprompt.collect.compiled import Ended, Rows, Theta
 from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, forward, gae, loss, orthogonal
 from hyperprompt.collect.tasks import JaxTask, Step, Variant
 from hyperprompt.errors import InvalidValue
-from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
 
-SPACE = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
+SPACE = compiled.tuned("ppo")
 """The default tuned set."""
 
 
@@ -82,11 +81,7 @@ class Collector:
             UnknownName: a hyperparameter that PPO does not have.
         """
         values = compiled.traced(theta, DEFAULTS, ("n_epochs",), state.count.shape[0])
-        rows = []
-        for _ in range(n_updates):
-            state, signals = self._update(state, values)
-            rows.append(signals)
-        return state, {name: np.asarray([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        return compiled.repeat(self._update, state, values, n_updates)
 
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""

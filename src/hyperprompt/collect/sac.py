@@ -103,11 +103,7 @@ class Collector:
             UnknownName: a hyperparameter that this SAC does not have.
         """
         values = compiled.traced(theta, self.defaults, ("gradient_steps",), state.stored.shape[0])
-        rows = []
-        for _ in range(n_updates):
-            state, signals = self._update(state, values)
-            rows.append(signals)
-        return state, {name: np.asarray([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        return compiled.repeat(self._update, state, values, n_updates)
 
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""

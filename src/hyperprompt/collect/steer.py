@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from hyperprompt.collect import ppo, sac, tasks
-from hyperprompt.collect.compiled import Collector, Rows, space_of
+from hyperprompt.collect.compiled import Collector, Ended, Rows, space_of
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Agent, Controller, Signals, Task
@@ -24,7 +24,7 @@ LANES = 8
 """Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
 N_STEPS = 32
 """Steps of a rollout of PPO, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
-SUMMED = ("episodes", "return_sum", "return_square", "length_sum", "learnt")
+SUMMED = (*Ended._fields, "learnt")
 LAST = ("q_value",)
 """Signals that are what an interval leaves behind, not means over it."""
 
@@ -103,7 +103,7 @@ def interval_signals(rows: Rows, lane: int) -> Signals:
     values = {n: float(np.mean(v)) for n, v in reported.items() if len(v) and np.isfinite(v).all()}
     episodes = float(rows["episodes"][:, lane].sum())
     if episodes:
-        mean, square, length = (float(rows[name][:, lane].sum()) / episodes for name in SUMMED[1:4])
+        mean, square, length = (float(rows[name][:, lane].sum()) / episodes for name in Ended._fields[1:])
         spread = max(0.0, square - mean**2) ** 0.5
         values |= {"return_mean": mean, "return_std": spread, "episode_length": length}
     return Signals(values, int(episodes))

@@ -191,7 +191,9 @@ class LLMController:
         scores = logp_BSK[: len(transcripts)]
         if self.calibrate:
             scores = scores - logp_BSK[len(transcripts) :] + self._prior
-        if np.isnan(scores).any():  # -inf is a step of probability 0
+        # A continuous head gives the steps that are no neighbours of its answer probability 0.
+        zero = np.isneginf(scores) & (self._model()[0].head == "continuous")
+        if not (np.isfinite(scores) | zero).all():
             del self._sessions[key]
             raise InvalidValue(f"non-finite log-probabilities from {self.model!r}")
         logp = log_softmax(scores / np.float32(self.temperature))

@@ -15,8 +15,7 @@ from hyperprompt.llm.adapters import Adapter
 from hyperprompt.llm.wheels import WHEELS
 
 DEFAULT = "smollm2-135m"
-RANDOM = "@random-"
-"""NAME@random-SEED: the architecture of NAME with the weights it is initialised with, the control for pre-training."""
+_RANDOM = re.compile(r"(.*)@random-(\d+)", re.ASCII | re.DOTALL)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -50,9 +49,8 @@ def check(name: str) -> None:
     for package in ("transformers", "safetensors"):
         if find_spec(package) is None:
             raise MissingDependency("a language-model controller", "llm")
-    base, random, seed = name.rpartition(RANDOM)
-    if random and seed.isdecimal():
-        check(base)
+    if random := random_of(name):
+        check(random[0])
     elif name in WHEELS:
         from hyperprompt.llm.conversion import check_source
 
@@ -65,6 +63,17 @@ def check(name: str) -> None:
             check_folder(folder)
         elif not _HUB_NAME.fullmatch(name):
             raise UnknownName("model", name, [*MODELS, "organisation/name of the hub", "an existing folder"])
+
+
+def random_name(name: str, seed: int) -> str:
+    """What the architecture of `name` is called with the weights it is initialised with, the control for pre-training."""
+    return f"{name}@random-{seed}"
+
+
+def random_of(name: str) -> tuple[str, int] | None:
+    """Inverse of `random_name`; None for every other name."""
+    found = _RANDOM.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
 
 
 def adapter_of(name: str) -> Adapter | None:

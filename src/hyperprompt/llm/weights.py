@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm import adapters
 from hyperprompt.llm.adapters import Adapter, HeadName
-from hyperprompt.llm.names import DEFAULT, MODELS, RANDOM, adapter_of, check, check_folder
+from hyperprompt.llm.names import DEFAULT, MODELS, adapter_of, check, check_folder, random_of
 from hyperprompt.llm.wheels import WHEELS
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     if dtype not in (None, "bfloat16", "float32"):
         raise InvalidValue(f"dtype must be 'bfloat16' or 'float32', not {dtype!r}")
     check(name)
-    known, random, seed = name.rpartition(RANDOM)
-    if random:
-        return _scrambled(load(known, device=device, dtype=dtype), int(seed))
+    if random := random_of(name):
+        base, seed = random
+        return _scrambled(load(base, device=device, dtype=dtype), seed, name)
     if name in WHEELS:
         from hyperprompt.llm.conversion import converted
 
@@ -94,15 +94,14 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     return _read(folder, name, folder.name, device, dtype)  # a snapshot's folder is called by its commit
 
 
-def _scrambled(language_model: LanguageModel, seed: int) -> LanguageModel:
+def _scrambled(language_model: LanguageModel, seed: int, name: str) -> LanguageModel:
     import torch
 
     model = language_model.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = type(model)(model.config).to(model.dtype).to(language_model.device).eval().requires_grad_(False)
-    sha = f"random-{seed}-{language_model.sha}"
-    return replace(language_model, model=fresh, name=f"{language_model.name}{RANDOM}{seed}", sha=sha)
+    return replace(language_model, model=fresh, name=name, sha=f"random-{seed}-{language_model.sha}")
 
 
 def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:

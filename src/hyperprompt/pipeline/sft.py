@@ -80,10 +80,10 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     if config.arch in ("gru", "mlp"):
         return NumericModel.of(config.arch, examples, config.seed, config.head)
     from hyperprompt.llm import weights
-    from hyperprompt.llm.names import RANDOM
+    from hyperprompt.llm.names import random_name
     from hyperprompt.sft.model import SlotModel
 
-    name = f"{config.model}{RANDOM}{config.seed}" if config.arch == "llm-random" else config.model
+    name = random_name(config.model, config.seed) if config.arch == "llm-random" else config.model
     language_model = weights.load(name, dtype=None if config.rank else "float32")
     prompt = PromptConfig.from_dict(config.prompt)
     changes = Augmentation.of(config.augment)

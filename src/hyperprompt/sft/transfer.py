@@ -36,7 +36,7 @@ def leave_one_out(checkpoints: Sequence[Checkpoint], tau: float, mean_share: flo
     tasks, kinds = sorted({c.task for c in known}), {labels.kind(c.state) for c in known}
     if len(tasks) < 2 or len(kinds) != 1:
         raise InvalidValue(f"{len(tasks)} tasks of {len(kinds)} kinds: leaving one out wants several tasks of one kind")
-    return {task: _score([c for c in known if c.task != task], _of(known, task), tau, mean_share) for task in tasks}
+    return onto(known, known, tau, mean_share)
 
 
 def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[str, Scores]:
@@ -51,16 +51,14 @@ def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: f
             f"{len(known)} checkpoints to learn from and {len(unseen)} to judge by: both are wanted, of one kind"
         )
     tasks = sorted({c.task for c in unseen})
-    return {task: _score([c for c in known if c.task != task], _of(unseen, task), tau, mean_share) for task in tasks}
-
-
-def _of(checkpoints: Sequence[Checkpoint], task: str) -> list[Checkpoint]:
-    return [c for c in checkpoints if c.task == task]
+    return {
+        task: _score([c for c in known if c.task != task], [c for c in unseen if c.task == task], tau, mean_share)
+        for task in tasks
+    }
 
 
 def _score(rest: Sequence[Checkpoint], unseen: Sequence[Checkpoint], tau: float, mean_share: float) -> Scores:
     teachers = labels.teachers(rest, mean_share)
-
     blind = offline.blind(labels.policy(teachers, rest, tau))[0]
     arms = {
         "teacher": offline.gains(labels.policy(teachers, unseen, tau), unseen, mean_share),
