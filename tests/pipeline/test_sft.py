@@ -8,8 +8,9 @@ import pytest
 from hyperprompt.collect import dataset
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
-from hyperprompt.errors import DatasetError, InvalidValue
+from hyperprompt.errors import DatasetError, InvalidValue, UnknownName
 from hyperprompt.pipeline import sft
+from hyperprompt.sft import controls
 from hyperprompt.sft.config import read
 from hyperprompt.testing import lessons
 
@@ -69,6 +70,29 @@ def test_without_validation_data_some_source_runs_are_set_aside(tmp_path, data):
     result = sft.run(config, tmp_path / "run")
     assert (result["source_runs"], result["validation_runs"]) == (24, 6)
     assert result["offline"] == {}
+
+
+def test_a_control_can_be_the_teacher_of_another(tmp_path, data):
+    settings = {**data, **FAST, "sharpness": 2.0}
+    sft.run(read("short", {**settings, "arch": "mlp"}), tmp_path / "first")
+    folder = tmp_path / "first" / "model"
+    # Steps of the clip range that no branch asks for: the labels are the tilted control's, not those of the branches.
+    teacher = controls.read(folder)
+    teacher.tilt("ppo")[-1, 0] = 1.0
+    teacher.save(folder)
+    result = sft.run(read("short", {**settings, "arch": "gru", "teacher": str(folder)}), tmp_path / "second")
+    assert result["after"] < 0.1 * result["before"]
+    state = lessons.state(300)
+    wanted, learnt = (create(f"numeric:{path}").decide([state])[0].delta for path in (folder, tmp_path / "second" / "model"))
+    assert wanted[state.space.names[-1]] > 0.5
+    assert all(abs(wanted[name] - learnt[name]) < 0.25 for name in wanted)
+
+
+def test_tasks_left_out_are_not_learned_from(tmp_path, data):
+    with pytest.raises(InvalidValue, match="no branches of ppo"):
+        sft.run(read("short", {**data, **FAST, "arch": "mlp", "without": ("probe",)}), tmp_path / "none")
+    with pytest.raises(UnknownName, match="prob"):
+        sft.run(read("short", {**data, **FAST, "arch": "mlp", "without": ("prob",)}), tmp_path / "unknown")
 
 
 def test_a_damaged_dataset_is_named(tmp_path, data):

@@ -39,6 +39,7 @@ def gonogo(
     only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
     damping: float = 1.0,
     tag: str = "",
+    control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
     updates: Annotated[int, typer.Option(help="Length of the runs, in updates of 512 steps.")] = 64,
     data: Folders = None,
     grid: Grids = None,
@@ -55,7 +56,9 @@ def gonogo(
         "only": tuple(only or ()),
         "damping": damping,
     }
-    config = Config(tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag, updates=updates)
+    config = Config(
+        tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag, updates=updates, control=control
+    )
     chosen = config if not arm else Config(**{**vars(config), "arms": tuple(arm)})
     run(chosen, data or [BRANCHES], grid or [GRID], out)
 

@@ -19,12 +19,15 @@ from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.collect.steer import SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
+from hyperprompt.controllers import registry
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta
 
+LEARNT = ("student", "control")
+"""The arms whose mean schedule `replay` has."""
 SEEDS = tuple(range(100, 108))
 """Of the test runs; nothing else uses them."""
 
@@ -53,6 +56,8 @@ class Config:
     mean_share: float = 0.5
     student: dict[str, Any] = field(default_factory=dict)
     tag: str = ""
+    control: str = ""
+    """Controller of the arm `control`: one that has learned from none of the tests."""
 
 
 def units(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -114,15 +119,16 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
         ppo = collector(base)
 
         for arm in config.arms:
-            tag = config.tag if arm in ("student", "replay") else ""
+            tag = config.tag if arm in (*LEARNT, "replay") else ""
             if (name, arm, tag) in done:
                 continue
             if arm == "student" and base not in students:
                 students[base] = held_out(config, data, rows, base)
-            mean = done.get((name, "student", config.tag), {}).get("path", [])
+            paths = [done[name, learnt, config.tag]["path"] for learnt in LEARNT if (name, learnt, config.tag) in done]
+            mean = paths[0] if paths else []
             known = [row for row in rows if _base(row) in config.sources and _base(row) != base]
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
-            controller, theta = _arm(arm, chosen, students.get(base), mean)
+            controller, theta = _arm(arm, chosen, students.get(base), mean, config.control)
             runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
             line = {
                 "task": name,
@@ -143,18 +149,20 @@ def _base(row: Mapping[str, Any]) -> str:
 
 
 def _arm(
-    arm: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta]
+    arm: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta], control: str
 ) -> tuple[Controller, Theta]:
     """The controller of an arm and theta at step 0 where that is not the default; `rows`: grids to choose a setting from."""
     if arm in ("best_fixed", "oracle_fixed"):
         rate, epochs = best_fixed(rows)
         return Static(), {"learning_rate": rate, "n_epochs": float(epochs)}
     if arm == "replay" and not mean:
-        raise InvalidValue("replay needs the student's runs on the task: run that arm before it")
+        raise InvalidValue("replay needs the runs of the student, or of the control, on the task: run that arm before it")
+    if arm == "control":
+        return registry.create(control), {}
     found: dict[str, Controller | None] = {
         "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
     }  # fmt: skip
     controller = found.get(arm)
     if controller is None:
-        raise UnknownName("arm", arm, (*found, "best_fixed", "oracle_fixed"))
+        raise UnknownName("arm", arm, (*found, "control", "best_fixed", "oracle_fixed"))
     return controller, {}

@@ -14,10 +14,10 @@ from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.student import Student
 from hyperprompt.durable import atomic_write, from_json, read_lines, to_json
-from hyperprompt.errors import InvalidValue
+from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.records import versions
-from hyperprompt.sft import card, labels, offline
+from hyperprompt.sft import card, controls, labels, offline
 from hyperprompt.sft.config import SFTConfig
 from hyperprompt.sft.controls import NumericModel
 from hyperprompt.sft.examples import Augmentation, Example
@@ -40,9 +40,12 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
-    source = [c for path in config.data for c in dataset.read(Path(path), config.algorithms)]
+    read = [c for path in config.data for c in dataset.read(Path(path), config.algorithms)]
+    for task in set(config.without) - {c.task for c in read}:
+        raise UnknownName("task in without", task, sorted({c.task for c in read}))
+    source = [c for c in read if c.task not in config.without]
     validation = [c for path in config.validation for c in dataset.read(Path(path), config.algorithms)]
-    asked = config.labels == "pooled" or validation
+    asked = (config.labels == "pooled" and not config.teacher) or validation
     teachers = labels.teachers(source, config.mean_share) if asked else {}
     examples, held_out = _examples(config, source, validation, teachers)
     model = build(config, [*examples, *held_out])
@@ -96,9 +99,12 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
 def _examples(
     config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint], teachers: Teachers
 ) -> tuple[list[Example], list[Example]]:
-    """Source and validation runs with labels; the teachers of `pooled` labels have seen the branches of the sources only."""
+    """Source and validation runs with labels; who made them has seen the branches of the sources only."""
     tau = config.tau / config.sharpness
-    if config.labels == "effects":
+    if config.teacher:
+        control = controls.read(Path(config.teacher))
+        known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
+    elif config.labels == "effects":
         known = labels.effect_examples(source, tau, config.mean_share)
         unseen = labels.effect_examples(validation, tau, config.mean_share)
     else:

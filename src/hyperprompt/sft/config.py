@@ -30,6 +30,8 @@ class SFTConfig(BaseModel):
     """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
     algorithms: tuple[str, ...] = ()
     """Only runs of these algorithms are read; empty: of all. Few runs of one make labels that mislead it (docs/collect.md)."""
+    without: tuple[str, ...] = ()
+    """Tasks of these datasets that are not read, to be judged on later."""
     arch: Architecture = "llm"
     model: str = DEFAULT
     start: str = ""
@@ -40,6 +42,8 @@ class SFTConfig(BaseModel):
     labels: Literal["pooled", "effects"] = "pooled"
     """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;
     `effects`: main effects of each checkpoint by itself, for its own decision."""
+    teacher: str = ""
+    """Folder of a control whose own policy is the label of every decision, in place of labels from branches."""
     tau: float = Field(default=0.05, gt=0)
     """p(step) ~ exp(effect / tau), effects in task units."""
     sharpness: float = Field(default=2.5, gt=0)

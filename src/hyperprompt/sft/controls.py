@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm.adapters import HeadName
 from hyperprompt.llm.heads import HEADS
-from hyperprompt.sft.examples import Example, prefix
+from hyperprompt.sft.examples import Example, longest, prefix
 from hyperprompt.sft.labels import Kind, kind
 
 Cell = Literal["gru", "mlp"]
@@ -32,6 +33,9 @@ class NumericModel(nn.Module):
 
     `gru` reads the decisions so far in order, `mlp` the last one alone. Each algorithm and set of hyperparameters, each *kind*
     of run, has a network of its own.
+
+    A *tilt* W of the digits (`metarl.evolution` finds it) moves the distribution of every step along its own view of the
+    state: pi(k) ~ softmax_k(z_k / temperature + step_k <W, phi>), phi = (1, own place, progress, signals), standardised.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class NumericModel(nn.Module):
             for number, (key, size) in enumerate(self.sizes.items()):
                 self.register_buffer(f"centre_{number}", torch.zeros(size))
                 self.register_buffer(f"scale_{number}", torch.ones(size))
+                self.register_buffer(f"tilt_{number}", torch.zeros(len(key[1]), 2 + size - len(key[1])))
                 self.inner.append(nn.GRU(size, width, batch_first=True) if cell == "gru" else nn.Linear(size, width))
                 self.outer.append(nn.Linear(width, len(key[1]) * self.head.outputs))
 
@@ -81,8 +86,27 @@ class NumericModel(nn.Module):
             x = x + NOISE * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
         reads = self.inner[number]
         hidden = reads(x[None])[0][0] if self.cell == "gru" else torch.tanh(reads(x))
-        answers: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), self.head.outputs)
-        return answers
+        names = len(key[1])
+        answers: Tensor = self.outer[number](hidden).reshape(len(x), names, self.head.outputs)
+        tilt = getattr(self, f"tilt_{number}")
+        if not tilt.any():
+            return answers
+        own = x[:, :names, None]
+        view = torch.cat([torch.ones_like(own), own, x[:, None, names:].expand(-1, names, -1)], -1)
+        lean: Tensor = (view * tilt).sum(-1, keepdim=True)
+        return answers + self.temperature * lean * answers.new_tensor(STEPS)
+
+    def tilt(self, algorithm: str) -> Tensor:
+        """W of the first kind of run of an algorithm, (names, columns of phi); to be written into.
+
+        Raises:
+            InvalidValue: it was not trained on that algorithm, or its head has no digits.
+        """
+        found = [number for number, (known, _) in enumerate(self.sizes) if known == algorithm]
+        if not found or self.head.name != "digits":
+            raise InvalidValue(f"no digits of {algorithm} to tilt in a control with the head {self.head.name!r}")
+        tilt: Tensor = getattr(self, f"tilt_{found[0]}")
+        return tilt
 
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run."""
@@ -135,8 +159,8 @@ class NumericController:
 
     name = "numeric"
 
-    def __init__(self, folder: Path) -> None:
-        self.model = read(folder)
+    def __init__(self, model: NumericModel) -> None:
+        self.model = model
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
@@ -149,6 +173,21 @@ class NumericController:
         return MetaAction(
             dict(zip(names, map(float, steps), strict=True)), {n: tuple(map(float, q)) for n, q in zip(names, p, strict=True)}
         )
+
+
+def taught(checkpoints: Sequence[Checkpoint], teacher: NumericModel, sharpness: float) -> list[Example]:
+    """Every run once, each of its decisions labelled with what a control would do: p ~ pi^sharpness.
+
+    Raises:
+        InvalidValue: a kind of run that the control was not trained on.
+    """
+    examples = []
+    for state in longest(c.state for c in checkpoints):
+        with torch.no_grad():
+            logp = teacher.head.logp(teacher.outputs(state)).double() / teacher.temperature
+        p = (sharpness * logp).softmax(-1).numpy()
+        examples.append(Example(state, {i: dict(zip(state.space.names, rows, strict=True)) for i, rows in enumerate(p)}))
+    return examples
 
 
 def run_features(state: MetaState) -> Floats:
