@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from hyperprompt.collect import dataset
 from hyperprompt.controllers.registry import create
@@ -76,9 +77,9 @@ def test_a_control_can_be_the_teacher_of_another(tmp_path, data):
     settings = {**data, **FAST, "sharpness": 2.0}
     sft.run(read("short", {**settings, "arch": "mlp"}), tmp_path / "first")
     folder = tmp_path / "first" / "model"
-    # Steps of the clip range that no branch asks for: the labels are the tilted control's, not those of the branches.
+    # Steps of the clip range that no branch asks for: the labels are those of the control, not of the branches.
     teacher = controls.read(folder)
-    teacher.tilt("ppo")[-1, 0] = 1.0
+    teacher.outer[0].bias.data[-7:] += 2.0 * torch.tensor(STEPS)
     teacher.save(folder)
     result = sft.run(read("short", {**settings, "arch": "gru", "teacher": str(folder)}), tmp_path / "second")
     assert result["after"] < 0.1 * result["before"]

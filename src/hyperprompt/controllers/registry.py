@@ -44,9 +44,9 @@ def _llm(model: str, seed: int, options: Mapping[str, Any]) -> Controller:
 def _numeric(folder: str, seed: int, options: Mapping[str, Any]) -> Controller:
     if not folder:
         raise InvalidValue("controller 'numeric' needs a folder of 'hyperprompt sft': numeric:FOLDER")
-    from hyperprompt.sft.controls import NumericController, read
+    from hyperprompt.sft.controls import NumericController
 
-    return NumericController(read(Path(folder)))
+    return NumericController(Path(folder))
 
 
 def _hyperprompt(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:

@@ -33,9 +33,6 @@ class NumericModel(nn.Module):
 
     `gru` reads the decisions so far in order, `mlp` the last one alone. Each algorithm and set of hyperparameters, each *kind*
     of run, has a network of its own.
-
-    A *tilt* W of the digits (`metarl.evolution` finds it) moves the distribution of every step along its own view of the
-    state: pi(k) ~ softmax_k(z_k / temperature + step_k <W, phi>), phi = (1, own place, progress, signals), standardised.
     """
 
     def __init__(
@@ -50,7 +47,6 @@ class NumericModel(nn.Module):
             for number, (key, size) in enumerate(self.sizes.items()):
                 self.register_buffer(f"centre_{number}", torch.zeros(size))
                 self.register_buffer(f"scale_{number}", torch.ones(size))
-                self.register_buffer(f"tilt_{number}", torch.zeros(len(key[1]), 2 + size - len(key[1])))
                 self.inner.append(nn.GRU(size, width, batch_first=True) if cell == "gru" else nn.Linear(size, width))
                 self.outer.append(nn.Linear(width, len(key[1]) * self.head.outputs))
 
@@ -86,27 +82,8 @@ class NumericModel(nn.Module):
             x = x + NOISE * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
         reads = self.inner[number]
         hidden = reads(x[None])[0][0] if self.cell == "gru" else torch.tanh(reads(x))
-        names = len(key[1])
-        answers: Tensor = self.outer[number](hidden).reshape(len(x), names, self.head.outputs)
-        tilt = getattr(self, f"tilt_{number}")
-        if not tilt.any():
-            return answers
-        own = x[:, :names, None]
-        view = torch.cat([torch.ones_like(own), own, x[:, None, names:].expand(-1, names, -1)], -1)
-        lean: Tensor = (view * tilt).sum(-1, keepdim=True)
-        return answers + self.temperature * lean * answers.new_tensor(STEPS)
-
-    def tilt(self, algorithm: str) -> Tensor:
-        """W of the first kind of run of an algorithm, (names, columns of phi); to be written into.
-
-        Raises:
-            InvalidValue: it was not trained on that algorithm, or its head has no digits.
-        """
-        found = [number for number, (known, _) in enumerate(self.sizes) if known == algorithm]
-        if not found or self.head.name != "digits":
-            raise InvalidValue(f"no digits of {algorithm} to tilt in a control with the head {self.head.name!r}")
-        tilt: Tensor = getattr(self, f"tilt_{found[0]}")
-        return tilt
+        answers: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), self.head.outputs)
+        return answers
 
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run."""
@@ -159,8 +136,8 @@ class NumericController:
 
     name = "numeric"
 
-    def __init__(self, model: NumericModel) -> None:
-        self.model = model
+    def __init__(self, folder: Path) -> None:
+        self.model = read(folder)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
