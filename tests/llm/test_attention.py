@@ -23,3 +23,17 @@ def test_grouped_queries_attend_as_torch_does(B, T, S, padded):
         ours, _ = grouped(Module(), query, key, value, mask, scaling=0.3)
         theirs, _ = sdpa_attention_forward(Module(), query, key, value, mask, scaling=0.3)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("T", [5, 128, 300])
+def test_a_whole_transcript_attends_as_torch_does_there_and_back(T):
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for attend in (grouped, sdpa_attention_forward):
+        generator.manual_seed(1)
+        inputs = [torch.randn(1, heads, T, 16, generator=generator).requires_grad_() for heads in (9, 3, 3)]
+        output, _ = attend(Module(), *inputs, None, scaling=0.3)
+        output.square().sum().backward()
+        found.append([output, *(x.grad for x in inputs)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
