@@ -51,13 +51,13 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-BRANCHES = --data results/gonogo/branches --data results/source
+BRANCHES = --data results/gonogo/branches --data results/source --data results/continuous
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
 	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --preset cpu $(BRANCHES) --data runs/meta/rolls --set 'algorithms=[ppo]' --out runs/meta/llm
+	$(BIN)/python -m hyperprompt sft --preset cpu $(BRANCHES) --data runs/meta/rolls --set teacher=runs/meta/first/model --set 'algorithms=[ppo]' --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .
