@@ -17,6 +17,7 @@ from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.ppo import SPACE
 from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
+from hyperprompt.collect.sources import relatives
 from hyperprompt.collect.steer import SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
@@ -46,7 +47,7 @@ class Config:
 
     test: tuple[str, ...]
     sources: tuple[str, ...]
-    """Base tasks that have branch data; the test task's own base is left out."""
+    """Base tasks that have branch data; the test task's own base and its relatives are left out."""
     arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
     seeds: tuple[int, ...] = SEEDS
     updates: int = PPO.updates
@@ -85,12 +86,12 @@ def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
 
 
 def held_out(config: Config, data: Sequence[Checkpoint], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
-    """The student of every source task but `base`, in units of the grids `rows`."""
-    width = units(rows)
+    """The student of every source task but `base` and its relatives, in units of the grids `rows`."""
+    width, near = units(rows), relatives(base)
     named = [(c.task.removeprefix(f"{GYMNAX}/"), c) for c in data]
-    kept = [replace(c, unit=width[name]) for name, c in named if name != base and name in config.sources]
+    kept = [replace(c, unit=width[name]) for name, c in named if name not in near and name in config.sources]
     if not kept:
-        raise InvalidValue(f"no branch data of tasks other than {base}")
+        raise InvalidValue(f"no branch data of tasks other than {', '.join(sorted(near))}")
     return train(arrays(kept, config.mean_share), **config.student)
 
 
@@ -120,7 +121,7 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
             if arm == "student" and base not in students:
                 students[base] = held_out(config, data, rows, base)
             mean = done.get((name, "student", config.tag), {}).get("path", [])
-            known = [row for row in rows if _base(row) in config.sources and _base(row) != base]
+            known = [row for row in rows if _base(row) in config.sources and _base(row) not in relatives(base)]
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
             controller, theta = _arm(arm, chosen, students.get(base), mean)
             runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
