@@ -66,6 +66,18 @@ def test_a_round_has_a_checkpoint_a_lane_and_common_seeds():
 
 
 @pytest.mark.slow
+def test_a_round_of_ppo_on_continuous_actions_has_the_meta_states_of_live_runs():
+    found = branches.collect_round(Recipe(env="gymnax/point-ppo", actions=3, steps=6 * 512, horizon_updates=1, episodes=2), 0)
+    assert len(found) == LANES
+    assert {(c.algorithm, c.state.task.algorithm, c.state.task.action) for c in found} == {("ppo", "ppo", "continuous")}
+    assert {c.state.space.names for c in found} == {TUNED_BY_DEFAULT["ppo"]}
+    assert not any('"delayed": 1' in c.variant for c in found)
+    for c in found:
+        assert np.isfinite(c.end).all()
+        assert all(set(interval.signals.values) <= set(measures.NAMES["ppo"]) for interval in c.state.intervals)
+
+
+@pytest.mark.slow
 def test_a_round_of_sac_has_the_meta_states_of_live_runs():
     found = branches.collect_round(Recipe(env="gymnax/point", actions=4, steps=1200, horizon_steps=200, episodes=2), 0)
     assert len(found) == LANES

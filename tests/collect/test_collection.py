@@ -51,6 +51,10 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "key of a live task": ({"tasks": [{"env": "gymnax/catch", "every": 9}]}, ["gymnax/catch", "every"]),
     "horizon of live SAC": ({"tasks": [{"env": "gymnax/catch", "horizon_steps": 9}]}, ["gymnax/catch", "horizon_steps"]),
     "horizon of PPO": ({"tasks": [{"env": "gymnax/swingup", "horizon_updates": 9}]}, ["gymnax/swingup", "horizon_updates"]),
+    "horizon of SAC, which has a twin": (
+        {"tasks": [{"env": "gymnax/swingup-ppo", "horizon_steps": 9}]},
+        ["gymnax/swingup-ppo", "horizon_steps"],
+    ),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
     "no keys": ("- CartPole-v1", ["keys and values"]),

@@ -46,6 +46,13 @@ def test_a_dataset_is_judged_by_another_that_it_does_not_learn_from():
         onto(known, [], 0.05, 0.5)
 
 
+def test_compiled_tasks_of_one_environment_are_left_out_together():
+    relatives = [*named("gymnax/cartpole", range(30), -1.0), *named("gymnax/balance-ppo", range(30, 60), -1.0)]
+    found = leave_one_out([*relatives, *named("gymnax/catch", range(60, 90))], 0.05, 0.5)
+    for task in ("gymnax/cartpole", "gymnax/balance-ppo"):
+        assert found[task]["teacher"]["gain"]["high"] < 0, "only the task with the opposite lesson is left"
+
+
 def test_one_task_has_nothing_to_be_left_out_of():
     with pytest.raises(InvalidValue, match="several tasks"):
         leave_one_out(named("a", range(4)), 0.05, 0.5)

@@ -32,7 +32,7 @@ OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
 LIVE_ONLY = ("options", "every", "set", "checkpoints", "scale")
 """Keys without a meaning for compiled tasks."""
-HORIZONS = ("horizon_updates", "horizon_steps")
+HORIZONS = {"ppo": "horizon_updates", "sac": "horizon_steps"}
 
 
 class Recipe(BaseModel):
@@ -185,8 +185,8 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
-    other = HORIZONS[not sources.continuous(recipe.env.removeprefix(f"{GYMNAX}/"))]
-    for key in (*LIVE_ONLY, other):
+    own = HORIZONS[sources.find(recipe.env.removeprefix(f"{GYMNAX}/")).algorithm]
+    for key in (*LIVE_ONLY, *(key for key in HORIZONS.values() if key != own)):
         if getattr(recipe, key) != Recipe.model_fields[key].default:
             raise InvalidValue(f"{key}: means nothing for this compiled task; under families it can be set for others")
     if recipe.episodes < 1:

@@ -17,6 +17,7 @@ from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.ppo import SPACE
 from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
+from hyperprompt.collect.sources import relatives
 from hyperprompt.collect.steer import SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers import registry
@@ -49,7 +50,7 @@ class Config:
 
     test: tuple[str, ...]
     sources: tuple[str, ...]
-    """Base tasks that have branch data; the test task's own base is left out."""
+    """Base tasks that have branch data; the test task's own base and its relatives are left out."""
     arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
     seeds: tuple[int, ...] = SEEDS
     updates: int = PPO.updates
@@ -90,12 +91,12 @@ def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
 
 
 def held_out(config: Config, data: Sequence[Checkpoint], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
-    """The student of every source task but `base`, in units of the grids `rows`."""
-    width = units(rows)
+    """The student of every source task but `base` and its relatives, in units of the grids `rows`."""
+    width, near = units(rows), relatives(base)
     named = [(c.task.removeprefix(f"{GYMNAX}/"), c) for c in data]
-    kept = [replace(c, unit=width[name]) for name, c in named if name != base and name in config.sources]
+    kept = [replace(c, unit=width[name]) for name, c in named if name not in near and name in config.sources]
     if not kept:
-        raise InvalidValue(f"no branch data of tasks other than {base}")
+        raise InvalidValue(f"no branch data of tasks other than {', '.join(sorted(near))}")
     return train(arrays(kept, config.mean_share), **config.student)
 
 
@@ -126,7 +127,7 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
                 students[base] = held_out(config, data, rows, base)
             paths = [done[name, learnt, config.tag]["path"] for learnt in LEARNT if (name, learnt, config.tag) in done]
             mean = paths[0] if paths else []
-            known = [row for row in rows if _base(row) in config.sources and _base(row) != base]
+            known = [row for row in rows if _base(row) in config.sources and _base(row) not in relatives(base)]
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
             controller, theta = _arm(arm, chosen, students.get(base), mean, config.control)
             runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hyperprompt.collect import sources
 from hyperprompt.collect.ppo import SPACE
-from hyperprompt.collect.sources import SOURCES
 from hyperprompt.collect.steer import LANES, collector, keys, steer
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.fixed import Static
@@ -41,8 +41,7 @@ def split(name: str) -> tuple[str, Variant]:
         UnknownName: no such task or variant; lists the valid ones.
     """
     base, _, variant = name.partition(":")
-    if base not in SOURCES:
-        raise UnknownName("cheap task", base, SOURCES)
+    sources.find(base)
     if (variant or "plain") not in VARIANTS:
         raise UnknownName("variant", variant, VARIANTS)
     return base, VARIANTS[variant or "plain"]

@@ -2,7 +2,8 @@
 
 With its defaults this is Stable-Baselines3's `PPO("MlpPolicy")` (Schulman et al. 2017, arXiv:1707.06347): 16 environments x
 128 steps, minibatches of 64, two tanh networks of 64 x 64 with orthogonal weights, Adam with eps 1e-5, advantages normalised
-per minibatch, values of truncated episodes bootstrapped. A run is continued from its whole state, so it can be branched.
+per minibatch, values of truncated episodes bootstrapped, on continuous actions a Gaussian of one width in all states.
+A run is continued from its whole state, so it can be branched.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ class Collector:
             for j, shape in enumerate(shapes):
                 params[f"{net}_w{j + 1}"] = orthogonal(keys[3 * i + j], shape, gain if j == 2 else float(np.sqrt(2)))
                 params[f"{net}_b{j + 1}"] = jnp.zeros(shape[1])
+        if self.task.continuous:
+            params["log_std"] = jnp.zeros(self.task.action_size)
         zeros = jax.tree.map(jnp.zeros_like, params)
         observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_env, self.n_envs), variant)
         running = jnp.zeros((self.n_envs, 2))
@@ -168,9 +171,9 @@ class Collector:
         def step(carry: Any, key: Array) -> tuple[Any, Any]:
             env, observation, running = carry
             key_action, key_env = jax.random.split(key)
-            logits, value = forward(params, observation, variant.gain)
-            action = jax.random.categorical(key_action, logits)
-            log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], 1)[:, 0]
+            policy, value = forward(params, observation, variant.gain)
+            action = policy.sample(key_action)
+            log_probability = policy.log_probability(action)
             keys = jax.random.split(key_env, self.n_envs)
             outcome: Step
             env, outcome = jax.vmap(self.task.step, (0, 0, 0, None))(keys, env, action, variant)
@@ -195,6 +198,6 @@ class Collector:
 
     def _evaluate_one(self, state: State, key: Array, episodes: int) -> Array:
         def act(key: Array, observation: Array) -> Array:
-            return jax.random.categorical(key, forward(state.params, observation, state.variant.gain)[0])
+            return forward(state.params, observation, state.variant.gain)[0].sample(key)
 
         return compiled.play(self.task, act, state.variant, key, episodes)

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from hyperprompt.collect.equations import HALF_LOG_TAU
 from hyperprompt.collect.tasks import EnvState, Variant
 
 HYPERPARAMETERS = ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy")
 CRITICS = 2
 LOG_STD = (-20.0, 2.0)
-HALF_LOG_TAU = 0.5 * float(np.log(2 * np.pi))
 Params = dict[str, Any]
 """pi and qf: {w1, b1, w2, b2, w3, b3}, those of qf with a leading axis of two critics; log_alpha: ()."""
 

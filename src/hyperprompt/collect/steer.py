@@ -10,7 +10,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from hyperprompt.collect import ppo, sac, tasks
+from hyperprompt.collect import ppo, sac, sources, tasks
 from hyperprompt.collect.compiled import Collector, Ended, Rows, space_of
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
@@ -58,9 +58,9 @@ class SteeredRun:
 
 
 def collector(task: str) -> Collector:
-    """The collector of a base task in the sizes used here: SAC where actions are continuous, PPO elsewhere."""
+    """The collector of a base task, of the algorithm that trains there, in the sizes used here."""
     made = tasks.make(task)
-    return sac.Collector(made) if made.continuous else ppo.Collector(made, n_steps=N_STEPS)
+    return sac.Collector(made) if sources.find(task).algorithm == "sac" else ppo.Collector(made, n_steps=N_STEPS)
 
 
 def keys(seeds: Sequence[int]) -> jax.Array:

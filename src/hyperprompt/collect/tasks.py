@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hyperprompt.collect.sources import SOURCES
-from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
+from hyperprompt.collect import sources
+from hyperprompt.errors import InvalidValue, MissingDependency
 
 
 class Variant(NamedTuple):
@@ -81,9 +81,7 @@ def make(name: str) -> JaxTask:
         UnknownName: lists the tasks.
         MissingDependency: gymnax is not installed.
     """
-    if name not in SOURCES:
-        raise UnknownName("cheap task", name, SOURCES)
-    source = SOURCES[name]
+    source = sources.find(name)
     try:
         gymnax: Any = import_module("gymnax")
     except ImportError as error:

@@ -15,6 +15,7 @@ import typer
 
 from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.sources import relatives
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.records import versions
@@ -26,21 +27,22 @@ Scores = dict[str, dict[str, Any]]
 def leave_one_out(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[str, Scores]:
     """Task -> expected advantage a decision, in task units, of its checkpoints under the teacher of all the others.
 
-    Variants of a task are left out together. `keep` changes nothing; `blind` is the mean distribution over the states that
-    the teacher has learned from.
+    Variants of a task are left out together, as are compiled tasks of one environment. `keep` changes nothing; `blind` is the
+    mean distribution over the states that the teacher has learned from.
 
     Raises:
         InvalidValue: branches of a single task, or of several algorithms or sets of hyperparameters.
     """
     known = [c for c in checkpoints if len(c.seeds)]
     tasks, kinds = sorted({c.task for c in known}), {labels.kind(c.state) for c in known}
-    if len(tasks) < 2 or len(kinds) != 1:
-        raise InvalidValue(f"{len(tasks)} tasks of {len(kinds)} kinds: leaving one out wants several tasks of one kind")
+    environments = {relatives(task) for task in tasks}
+    if len(environments) < 2 or len(kinds) != 1:
+        raise InvalidValue(f"{len(environments)} tasks of {len(kinds)} kinds: leaving one out wants several tasks of one kind")
     return onto(known, known, tau, mean_share)
 
 
 def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: float, mean_share: float) -> dict[str, Scores]:
-    """The same of every task of `others`, under the teacher of `checkpoints` alone, less those of that task among them.
+    """The same of every task of `others`, under the teacher of `checkpoints` alone, less those of its relatives.
 
     Raises:
         InvalidValue: no branches on either side, or those of several algorithms or sets of hyperparameters.
@@ -52,7 +54,9 @@ def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: f
         )
     tasks = sorted({c.task for c in unseen})
     return {
-        task: _score([c for c in known if c.task != task], [c for c in unseen if c.task == task], tau, mean_share)
+        task: _score(
+            [c for c in known if c.task not in relatives(task)], [c for c in unseen if c.task == task], tau, mean_share
+        )
         for task in tasks
     }
 
