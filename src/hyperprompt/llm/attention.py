@@ -4,8 +4,8 @@ a key-value head.
     softmax(Q K^T / sqrt(d) + M) V    with Q of shape (B, G, R T, d), K and V of shape (B, G, S, d)
 
 R query heads share one of G key-value heads. Torch's fused kernel wants K and V repeated R times and, for 47 queries against
-1,600 keys in bf16, takes more than twice the time of these two products (1.0 against 2.3 ms a layer on two cores). Of whole
-transcripts it takes, there and back, 1.6 times theirs by blocks of queries (1,100 tokens: 67 against 42 ms a layer on one core).
+1,600 keys in bf16, takes more than twice the time of these two products (1.0 against 2.3 ms a layer on two cores). Of a whole
+transcript it takes, there and back, 1.6 times theirs by blocks of queries (1,100 tokens: 67 against 42 ms a layer, one core).
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def grouped(
 ) -> tuple[Tensor, None]:
     """query_BHTd against key_BGSd and value_BGSd under a boolean mask_B1TS (True: may see); without one, each token of a
     transcript sees itself and those before it: (output_BTHd, None)."""
-    B, H, T, d = query.shape
-    S = key.shape[2]
+    (T, d), S = query.shape[2:], key.shape[2]
     whole = attention_mask is None and T == S
     few = T <= _FEW and S > T and attention_mask is not None and attention_mask.dtype == torch.bool
     if key.device.type != "cpu" or not (whole or few) or rest.get("dropout"):
@@ -63,7 +62,7 @@ def grouped(
 
 
 def _attend(query_BHTd: Tensor, key_BGSd: Tensor, value_BGSd: Tensor, seen: Tensor) -> Tensor:
-    """Scaled queries against all keys: output_BHTd. `seen` is the mask of the last keys, (..., T, keys); the others are seen."""
+    """Scaled queries against all keys: output_BHTd. `seen` masks the last keys, (..., T, keys); the others are seen."""
     B, H, T, d = query_BHTd.shape
     G, S = key_BGSd.shape[1:3]
     rows_BGRd = query_BHTd.reshape(B, G, H // G * T, d)
