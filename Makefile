@@ -56,7 +56,7 @@ BRANCHES = --data results/gonogo/branches --data results/source --data results/c
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
 	$(BIN)/python -m hyperprompt collect collections/continuous.yaml --out results/continuous --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --out runs/meta/first
+	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --set epochs=20 --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
 	$(BIN)/python -m hyperprompt sft --preset cpu $(BRANCHES) --data runs/meta/rolls --set teacher=runs/meta/first/model --set 'algorithms=[ppo]' --out runs/meta/llm
 

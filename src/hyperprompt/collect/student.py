@@ -26,6 +26,9 @@ Labels = Literal["effects", "pooled"]
 Choice = Literal["mean", "best"]
 Sees = Literal["all", "schedule", "nothing"]
 """What a student may look at; "schedule" is theta and progress without any signal."""
+RUINED = -0.5
+"""Task units below random actions from which on it makes no difference how far: some tasks can be lost by many units, and what
+leads there would drown what separates good runs."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,9 @@ class Branches:
 
 
 def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branches:
-    """Branch data with the score (1 - w) end + w mean, w = `mean_share`, over the task's unit.
-
-    The random policy's return is not taken off: only differences within a checkpoint count here.
-    """
+    """Branch data with the score (1 - w) end + w mean, w = `mean_share`, in the task's scale, at least RUINED."""
     sizes = [len(c.seeds) for c in checkpoints]
-    scores = [c.returns(mean_share) / c.unit for c in checkpoints]
+    scores = [np.maximum((c.returns(mean_share) - c.random) / c.unit, RUINED) for c in checkpoints]
     return Branches(
         features=np.array([features(c.state) for c in checkpoints]),
         actions=np.concatenate([c.steps for c in checkpoints]),
