@@ -8,10 +8,11 @@ import pytest
 
 pytest.importorskip("gymnax")
 
-from hyperprompt.collect.student import Branches, advantages, explained, features, train, value
-from hyperprompt.core import STEPS, Interval, MetaState, Signals
+from hyperprompt.collect.student import RUINED, Branches, Student, advantages, arrays, effects, features, softmax, train
+from hyperprompt.core import KEEP, STEPS, Interval, MetaState, Signals
 from hyperprompt.errors import UnknownName
 from hyperprompt.hyperparameters import for_algorithm
+from hyperprompt.testing import lessons
 
 SPACE = for_algorithm("ppo").subset(("learning_rate", "ent_coef"))
 LEVELS = np.asarray(STEPS)
@@ -26,6 +27,32 @@ def branches(seed: int, noise: float = 0.1, checkpoints: int = 60, each: int = 2
     level = rng.normal(size=checkpoints)
     scores = level[group] + 0.2 * x[group, 0] * LEVELS[actions[:, 0]] + noise * rng.standard_normal(len(group))
     return Branches(x, actions, scores, group, ("a", "b"), np.full(checkpoints, noise))
+
+
+def explained(student: Student, data: Branches) -> float:
+    """Correlation of predicted and seen advantages of branches."""
+    e = student.effects(data.features)
+    e = e - e.mean(-1, keepdims=True)
+    predicted = np.take_along_axis(e[data.group], data.actions[:, :, None], 2)[:, :, 0].sum(1)
+    return float(np.corrcoef(predicted, advantages(data))[0, 1])
+
+
+def value(student: Student, data: Branches) -> float:
+    """Mean fitted effect, over checkpoints, of the mean step that the student would take, relative to keep."""
+    e, _ = effects(data)
+    e = e - e[..., KEEP : KEEP + 1]
+    steps = softmax(student.effects(data.features) / student.tau) @ LEVELS
+    gains = [[np.interp(steps[i, j], STEPS, e[i, j]) for j in range(e.shape[1])] for i in range(len(e))]
+    return float(np.sum(gains, 1).mean())
+
+
+def test_how_far_a_run_is_lost_does_not_matter():
+    checkpoint = lessons.checkpoints([0])[0]
+    end = np.linspace(-30.0, 1.0, len(checkpoint.seeds))
+    scores = arrays([replace(checkpoint, end=end, mean=end, random=-1.0, unit=2.0)]).scores
+    assert scores.min() == RUINED
+    assert scores[-1] == 1.0
+    assert (scores == RUINED).sum() == (end <= -2.0).sum()
 
 
 def test_checkpoints_whose_seeds_disagree_do_not_drown_the_others():

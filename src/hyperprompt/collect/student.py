@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.collect.features import features
-from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
+from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
@@ -187,21 +187,3 @@ def train(
         pairs = [(inner.weight, inner.bias), (outer.weight, outer.bias)]
         members.append(tuple((w.detach().double().numpy(), b.detach().double().numpy()) for w, b in pairs))
     return Student(tuple(members), data.names, tau, centre, width, **options)
-
-
-def explained(student: Student, data: Branches) -> float:
-    """Correlation of predicted and seen advantages of branches, the offline check on a task that was held out."""
-    e = student.effects(data.features)
-    e = e - e.mean(-1, keepdims=True)
-    predicted = np.take_along_axis(e[data.group], data.actions[:, :, None], 2)[:, :, 0].sum(1)
-    return float(np.corrcoef(predicted, advantages(data))[0, 1])
-
-
-def value(student: Student, data: Branches) -> float:
-    """Mean fitted effect, over checkpoints, of what the student would do, relative to keep: the offline gain in task units."""
-    e, _ = effects(data)
-    e = e - e[..., KEEP : KEEP + 1]
-    p = softmax(student.effects(data.features) / student.tau)
-    steps = p @ np.asarray(STEPS) if student.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
-    gains = [[np.interp(steps[i, j], STEPS, e[i, j]) for j in range(e.shape[1])] for i in range(len(e))]
-    return float(np.sum(gains, 1).mean())
