@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("gymnax")
 
-from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, run, units
+from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, mean_schedule, run, units
 from hyperprompt.collect.grid import scale, split
 from hyperprompt.collect.summary import difference, scores, summarise
 from hyperprompt.durable import append_line, to_json
@@ -32,6 +32,25 @@ def test_the_best_fixed_setting_weighs_variants_alike():
     assert best_fixed([row("lake", 0, {3e-4: 1, 1e-2: 0})]) == (3e-4, 10)
     with pytest.raises(InvalidValue, match="grid of at least one task"):
         best_fixed([])
+
+
+def test_a_mean_schedule_is_replayed_at_the_same_shares_of_another_budget(tmp_path):
+    from hyperprompt.collect.ppo import SPACE
+    from hyperprompt.controllers.fixed import Schedule
+
+    low, high = ({**SPACE.defaults, "learning_rate": rate} for rate in (1e-4, 1e-2))
+    # A run of six updates has as many intervals, one update each.
+    lines = [{"path": [low] * 6}, {"path": [low] * 3 + [high] * 3}]
+    points = mean_schedule(lines, updates=6)
+    assert [p["progress"] for p in points] == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+    # The mean on a scale of logarithms.
+    assert [p["theta"]["learning_rate"] for p in points] == pytest.approx([1e-4] * 3 + [1e-3] * 3)
+    (tmp_path / "mean.yaml").write_text(to_json({"schedule": points}))
+    assert Schedule(tmp_path / "mean.yaml").points[3][1] == pytest.approx(points[3]["theta"])
+    with pytest.raises(InvalidValue, match="64 updates"):
+        mean_schedule(lines)
+    with pytest.raises(InvalidValue, match="needs runs"):
+        mean_schedule([])
 
 
 def test_units_are_the_width_of_what_fixed_settings_reach():

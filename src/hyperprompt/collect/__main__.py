@@ -1,4 +1,4 @@
-"""`python -m hyperprompt.collect grid|gonogo|summary|scales`: the go/no-go experiment, stage by stage, each resumable."""
+"""`python -m hyperprompt.collect grid|gonogo|summary|schedule|scales`: the go/no-go experiment, stage by stage; resumable."""
 
 from __future__ import annotations
 
@@ -69,6 +69,24 @@ def summary(runs: Runs = RUNS, grid: Grid = GRID, out: Path = Path("results/gono
     from hyperprompt.collect.summary import summarise
 
     atomic_write(out, to_json(summarise(runs, grid), indent=1) + "\n")
+
+
+@app.command()
+def schedule(
+    out: Annotated[Path, typer.Option(help="Replayed by the controller 'schedule:FILE'.")],
+    arm: Annotated[str, typer.Option(help="Whose runs.")] = "student",
+    tag: str = "",
+    runs: Runs = RUNS,
+) -> None:
+    """The mean schedule of an arm over all its tasks."""
+    import yaml
+
+    from hyperprompt.collect.gonogo import mean_schedule
+    from hyperprompt.collect.grid import load
+
+    lines = [line for line in load(runs) if (line["arm"], line["tag"]) == (arm, tag)]
+    origin = {"mean_of": [line["task"] for line in lines], "arm": arm, "tag": tag}
+    atomic_write(out, yaml.safe_dump({"origin": origin, "schedule": mean_schedule(lines)}, sort_keys=False))
 
 
 @app.command()

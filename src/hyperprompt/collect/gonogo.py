@@ -26,6 +26,7 @@ from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta
+from hyperprompt.meta.interval import IntervalSchedule
 
 LEARNT = ("student", "control")
 """The arms whose mean schedule `replay` has."""
@@ -107,6 +108,24 @@ def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
         thetas = [run.meta.intervals[i].theta for run in runs]
         path.append({h.name: h.mean([theta[h.name] for theta in thetas]) for h in SPACE})
     return path
+
+
+def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int = PPO.updates) -> list[dict[str, Any]]:
+    """The mean path of an arm over tasks that weigh alike, as `controllers.fixed.Schedule` replays it: what is left of a
+    controller that looks neither at the task nor at the run.
+
+    Raises:
+        InvalidValue: no runs, or paths of another length than runs of `updates` have.
+    """
+    intervals, bounds = IntervalSchedule(updates, 1), [0]
+    while bounds[-1] < updates:
+        bounds.append(bounds[-1] + intervals.length(len(bounds) - 1))
+    if not lines or any(len(line["path"]) != len(bounds) - 1 for line in lines):
+        raise InvalidValue(f"a mean schedule needs runs of {updates} updates, all with {len(bounds) - 1} intervals")
+    thetas = [
+        {h.name: float(h.mean([line["path"][i][h.name] for line in lines])) for h in SPACE} for i in range(len(bounds) - 1)
+    ]
+    return [{"progress": bound / updates, "theta": theta} for bound, theta in zip(bounds, thetas, strict=False)]
 
 
 def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Path], out: Path) -> None:
