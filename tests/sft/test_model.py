@@ -92,6 +92,46 @@ def test_gemma_trains():
     assert losses[-1] < 0.5 * losses[0]
 
 
+def gradient(model, example):
+    torch.autograd.backward(model.head.loss(*model.score(example)).mean())
+    found = torch.cat([p.grad.flatten() for p in model.trained()])
+    model.language_model.model.zero_grad()
+    return found
+
+
+def perturbed(dtype):
+    """Adapters as they are in the midst of a training: fresh ones add nothing, and half of their gradient is 0."""
+    model = SlotModel(weights.load(dtype=dtype), PROMPT, rank=4, layers=3)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in model.trained():
+            p.add_(torch.randn(p.shape, generator=generator), alpha=0.02)
+    return model
+
+
+def test_a_step_in_bf16_goes_where_one_in_float32_does():
+    example = lessons.example(0)
+    half, whole = perturbed("bfloat16"), perturbed("float32")
+    assert {p.dtype for p in half.trained()} == {torch.float32}
+    with torch.no_grad():
+        losses = [float(m.head.loss(*m.score(example)).mean()) for m in (half, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert torch.cosine_similarity(gradient(half, example), gradient(whole, example), dim=0) > 0.99
+
+
+def test_the_frozen_layers_read_a_transcript_once():
+    model = perturbed("bfloat16")
+    passes = []
+    model.language_model.model.model.layers[0].mlp.register_forward_hook(lambda *_: passes.append(1))
+    examples = [lessons.example(0), lessons.example(1)]
+    first = [gradient(model, example) for example in examples]
+    again = [gradient(model, example) for example in examples]
+    assert len(passes) == 2
+    assert not torch.equal(first[0], first[1])
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+
+
 def test_only_the_adapters_of_the_topmost_layers_are_trained(trained):
     model, _, losses, folder = trained
     layers = {int(name.split("layers.")[1].split(".")[0]) for name in model.state()}

@@ -23,6 +23,7 @@ from hyperprompt.llm.tokens import Encoder
 from hyperprompt.llm.weights import LanguageModel
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.sft.examples import Augmentation, Example, sequence
+from hyperprompt.sft.trunk import Trunk
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -32,7 +33,7 @@ class SlotModel:
 
     Args:
         rank: r of the adapters, alpha = 2 r; 0 trains every weight instead.
-        layers: the topmost layers that have adapters; all of them by default. Below, nothing is stored for the gradient.
+        layers: the topmost layers that have adapters; all of them by default. What those below make of a transcript is kept.
         augmentation: of transcripts that are scored with a generator.
         head: "digits", or "continuous", which is trained and saved along with the adapters.
     """
@@ -54,10 +55,12 @@ class SlotModel:
         self.encoder = Encoder(language_model.tokenizer)
         model = language_model.model
         self.adapted: Any = None
+        self._trunk = Trunk(())
         if not rank:
             model.requires_grad_(True)
             return
         from peft import LoraConfig, get_peft_model
+        from peft.tuners.lora import LoraLayer
 
         depth = model.config.num_hidden_layers
         chosen = None if layers is None else list(range(depth - min(layers, depth), depth))
@@ -65,6 +68,11 @@ class SlotModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.adapted = get_peft_model(model, config)
+        for layer in self.adapted.modules():
+            if isinstance(layer, LoraLayer):
+                layer.cast_input_dtype_enabled = False  # `score` casts the float32 weights, not what they are multiplied with
+        blocks = next((list(m) for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth), [])
+        self._trunk = Trunk(() if chosen is None else blocks[: chosen[0]])
 
     def trained(self) -> list[torch.nn.Parameter]:
         head = self.language_model.readout
@@ -79,7 +87,10 @@ class SlotModel:
         changes = self.augmentation if rng is not None else None
         piece = sequence(example, self.prompt, self.encoder, self.language_model.prefix, rng, changes)
         model, device = self.language_model.model, self.language_model.device
-        hidden_BTD = model.base_model(input_ids=torch.as_tensor(piece.ids, device=device)[None], use_cache=False)[0]
+        ids_BT = torch.as_tensor(piece.ids, device=device)[None]
+        half = torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16)
+        with half, self._trunk.reading(piece.ids):
+            hidden_BTD = model.base_model(input_ids=ids_BT, use_cache=False)[0]
         hidden_ND = hidden_BTD[0, torch.as_tensor(piece.before, device=device)]
         outputs_NO = slot_outputs(self.language_model, hidden_ND, self.encoder.digits)
         return outputs_NO, torch.as_tensor(piece.target, device=device)
