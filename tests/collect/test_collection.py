@@ -111,8 +111,6 @@ def test_shipped_collections_can_be_read(path: Path, tmp_path: Path, monkeypatch
 def test_the_source_collections_are_large_and_take_every_source_task_that_has_a_scale() -> None:
     paths = [path for path in SHIPPED if path.stem in ("source", "sac", "continuous")]
     recipes = [recipe for path in paths for recipe in config.load(path).tasks]
-        recipe for path in SHIPPED if path.stem in ("source", "sac", "continuous") for recipe in config.load(path).tasks
-    ]
     decisions: dict[str, int] = {}
     for recipe in recipes:
         checkpoints = 8 if recipe.compiled else recipe.checkpoints
