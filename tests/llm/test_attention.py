@@ -19,7 +19,9 @@ def made(B, T, S):
     return query, key, value
 
 
-@pytest.mark.parametrize(("B", "T", "S", "padded"), [(1, 5, 40, 0), (2, 47, 300, 7), (1, 200, 400, 0), (2, 300, 300, 150)])
+@pytest.mark.parametrize(
+    ("B", "T", "S", "padded"), [(1, 5, 40, 0), (2, 47, 300, 7), (1, 200, 400, 0), (1, 6, 6, 0), (2, 300, 300, 150)]
+)
 def test_grouped_queries_attend_as_torch_does(B, T, S, padded):
     query, key, value = made(B, T, S)
     mask = torch.ones(B, 1, T, S, dtype=torch.bool).tril(S - T)

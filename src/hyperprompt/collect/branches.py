@@ -57,12 +57,9 @@ class Design:
 
     def stops(self, round_: int) -> list[int]:
         """Of each lane, at boundaries between intervals as near as can be to the shares of the default budget."""
-        schedule = IntervalSchedule(self.updates, 1)
-        bounds = [0]
-        while bounds[-1] < self.updates:
-            bounds.append(bounds[-1] + schedule.length(len(bounds) - 1))
+        starts = IntervalSchedule(self.updates, 1).starts()
         wanted = np.roll(STOPS[round_ % len(STOPS)], -3 * round_) * self.updates / PARTS
-        return [min(bounds[:-1], key=lambda bound: abs(bound - stop)) for stop in wanted]
+        return [min(starts, key=lambda start: abs(start - stop)) for stop in wanted]
 
 
 def first_theta(rng: np.random.Generator, collector: Collector) -> dict[str, float]:

@@ -117,15 +117,14 @@ def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int = PPO.updates
     Raises:
         InvalidValue: no runs, or paths of another length than runs of `updates` have.
     """
-    intervals, bounds = IntervalSchedule(updates, 1), [0]
-    while bounds[-1] < updates:
-        bounds.append(bounds[-1] + intervals.length(len(bounds) - 1))
-    if not lines or any(len(line["path"]) != len(bounds) - 1 for line in lines):
-        raise InvalidValue(f"a mean schedule needs runs of {updates} updates, all with {len(bounds) - 1} intervals")
-    thetas = [
-        {h.name: float(h.mean([line["path"][i][h.name] for line in lines])) for h in SPACE} for i in range(len(bounds) - 1)
+    starts = IntervalSchedule(updates, 1).starts()
+    if not lines or any(len(line["path"]) != len(starts) for line in lines):
+        raise InvalidValue(f"a mean schedule needs runs of {updates} updates, all with {len(starts)} intervals")
+    paths = [[line["path"][i] for line in lines] for i in range(len(starts))]
+    return [
+        {"progress": start / updates, "theta": {h.name: float(h.mean([theta[h.name] for theta in thetas])) for h in SPACE}}
+        for start, thetas in zip(starts, paths, strict=True)
     ]
-    return [{"progress": bound / updates, "theta": theta} for bound, theta in zip(bounds, thetas, strict=False)]
 
 
 def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Path], out: Path) -> None:
@@ -136,17 +135,16 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
     students: dict[str, Student] = {}
     for name in config.test:
         base, variant = grid.split(name)
-        ppo = collector(base)
-
+        ppo, near = collector(base), relatives(base)
+        known = [row for row in rows if _base(row) in config.sources and _base(row) not in near]
         for arm in config.arms:
             tag = config.tag if arm in (*LEARNT, "replay") else ""
             if (name, arm, tag) in done:
                 continue
             if arm == "student" and base not in students:
                 students[base] = held_out(config, data, rows, base)
-            paths = [done[name, learnt, config.tag]["path"] for learnt in LEARNT if (name, learnt, config.tag) in done]
-            mean = paths[0] if paths else []
-            known = [row for row in rows if _base(row) in config.sources and _base(row) not in relatives(base)]
+            learnt = [done[key] for key in ((name, of, config.tag) for of in LEARNT) if key in done]
+            mean = learnt[0]["path"] if learnt else []
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
             controller, theta = _arm(arm, chosen, students.get(base), mean, config.control)
             runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))

@@ -48,9 +48,9 @@ class Branches:
 
 
 def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branches:
-    """Branch data with the score (1 - w) end + w mean, w = `mean_share`, in the task's scale, at least RUINED."""
+    """Branch data with each checkpoint's `scores`, at least RUINED."""
     sizes = [len(c.seeds) for c in checkpoints]
-    scores = [np.maximum((c.returns(mean_share) - c.random) / c.unit, RUINED) for c in checkpoints]
+    scores = [np.maximum(c.scores(mean_share), RUINED) for c in checkpoints]
     return Branches(
         features=np.array([features(c.state) for c in checkpoints]),
         actions=np.concatenate([c.steps for c in checkpoints]),

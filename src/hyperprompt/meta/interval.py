@@ -43,5 +43,12 @@ class IntervalSchedule:
         share = FIRST_LENGTHS[index] if index < len(FIRST_LENGTHS) else 1.0
         return self._whole_updates(share * self.interval)
 
+    def starts(self) -> list[int]:
+        """Where the intervals of a run begin, in environment steps: a decision falls at each."""
+        found = [0]
+        while (following := found[-1] + self.length(len(found) - 1)) < self.total_steps:
+            found.append(following)
+        return found
+
     def _whole_updates(self, steps: float) -> int:
         return max(1, round(steps / self.update)) * self.update

@@ -135,8 +135,7 @@ def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], 
         arms = {config.arch: policy, "blind": offline.blind(policy)}
         if key in teachers:
             arms["teacher"] = labels.policy(teachers, checkpoints, config.tau)
-        gains = {name: offline.gains(p, checkpoints, config.mean_share) for name, p in arms.items()}
-        found[key[0]] = offline.compare({**gains, "keep": np.zeros(len(checkpoints))}, config.arch)
+        found[key[0]] = offline.judge(arms, checkpoints, config.arch, config.mean_share)
         found[key[0]]["checkpoints"] = len(checkpoints)
     return found
 

@@ -85,6 +85,13 @@ class NumericModel(nn.Module):
         answers: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), self.head.outputs)
         return answers
 
+    def policy(self, state: MetaState, sharpness: float = 1.0) -> Floats:
+        """pi^sharpness at every decision of a run so far, at the temperature it is read at: (decisions, names, 7)."""
+        with torch.no_grad():
+            logp = self.head.logp(self.outputs(state)).double() / self.temperature
+        p: Floats = (sharpness * logp).softmax(-1).numpy()
+        return p
+
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run."""
         outputs, names = self.outputs(example.state, rng), example.state.space.names
@@ -143,8 +150,7 @@ class NumericController:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        logp = self.model.head.logp(self.model.outputs(state)[-1])
-        p = (logp.double() / self.model.temperature).softmax(-1).numpy()
+        p = self.model.policy(state)[-1]
         names = state.space.names
         steps = p @ np.asarray(STEPS)
         return MetaAction(
@@ -160,10 +166,8 @@ def taught(checkpoints: Sequence[Checkpoint], teacher: NumericModel, sharpness: 
     """
     examples = []
     for state in longest(c.state for c in checkpoints):
-        with torch.no_grad():
-            logp = teacher.head.logp(teacher.outputs(state)).double() / teacher.temperature
-        p = (sharpness * logp).softmax(-1).numpy()
-        examples.append(Example(state, {i: dict(zip(state.space.names, rows, strict=True)) for i, rows in enumerate(p)}))
+        rows = enumerate(teacher.policy(state, sharpness))
+        examples.append(Example(state, {i: dict(zip(state.space.names, p, strict=True)) for i, p in rows}))
     return examples
 
 

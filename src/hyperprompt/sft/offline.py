@@ -47,6 +47,14 @@ def compare(arms: Mapping[str, Floats], reference: str, seed: int = 0) -> dict[s
     }
 
 
+def judge(
+    policies: Mapping[str, Sequence[Floats]], checkpoints: Sequence[Checkpoint], reference: str, mean_share: float = 0.5
+) -> dict[str, dict[str, Any]]:
+    """`compare` of what each policy gains on these checkpoints, one (names, 7) a checkpoint, and of `keep`, which gains 0."""
+    arms = {name: gains(policy, checkpoints, mean_share) for name, policy in policies.items()}
+    return compare({**arms, "keep": np.zeros(len(checkpoints))}, reference)
+
+
 def calibration(policy: Sequence[Floats], labels: Sequence[Floats], bins: int = 10) -> list[dict[str, float]]:
     """Reliability: probabilities given to steps, in bins, against the labels' mean probability of those steps."""
     p, q = np.concatenate([x.ravel() for x in policy]), np.concatenate([x.ravel() for x in labels])

@@ -50,8 +50,7 @@ def score(specs: Sequence[str], checkpoints: Sequence[Checkpoint], mean_share: f
         raise InvalidValue("no checkpoint has branches to score by")
     policies = {spec: policy(registry.create(spec), branched) for spec in specs}
     policies["blind"] = offline.blind(policies[specs[0]])
-    gains = {name: offline.gains(p, branched, mean_share) for name, p in policies.items()}
-    return offline.compare({**gains, "keep": np.zeros(len(branched))}, specs[0])
+    return offline.judge(policies, branched, specs[0], mean_share)
 
 
 def main(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from hyperprompt.collect import dataset
@@ -53,23 +52,19 @@ def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: f
             f"{len(known)} checkpoints to learn from and {len(unseen)} to judge by: both are wanted, of one kind"
         )
     tasks = sorted({c.task for c in unseen})
-    return {
-        task: _score(
-            [c for c in known if c.task not in relatives(task)], [c for c in unseen if c.task == task], tau, mean_share
-        )
-        for task in tasks
-    }
+    found: dict[str, Scores] = {}
+    for task in tasks:
+        near = relatives(task)
+        rest, own = [c for c in known if c.task not in near], [c for c in unseen if c.task == task]
+        found[task] = _score(rest, own, tau, mean_share)
+    return found
 
 
 def _score(rest: Sequence[Checkpoint], unseen: Sequence[Checkpoint], tau: float, mean_share: float) -> Scores:
     teachers = labels.teachers(rest, mean_share)
     blind = offline.blind(labels.policy(teachers, rest, tau))[0]
-    arms = {
-        "teacher": offline.gains(labels.policy(teachers, unseen, tau), unseen, mean_share),
-        "blind": offline.gains([blind] * len(unseen), unseen, mean_share),
-        "keep": np.zeros(len(unseen)),
-    }
-    return offline.compare(arms, "teacher")
+    policies = {"teacher": labels.policy(teachers, unseen, tau), "blind": [blind] * len(unseen)}
+    return offline.judge(policies, unseen, "teacher", mean_share)
 
 
 def main(
