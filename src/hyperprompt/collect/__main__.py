@@ -40,7 +40,8 @@ def gonogo(
     damping: float = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
-    updates: Annotated[int, typer.Option(help="Length of the runs, in updates of 512 steps.")] = 64,
+    updates: Annotated[int, typer.Option(help="Length of the runs, in updates of 16 x n-steps.")] = 64,
+    n_steps: Annotated[int, typer.Option(help="Steps of a rollout; live runs have 128.")] = 32,
     data: Folders = None,
     grid: Grids = None,
     out: Runs = RUNS,
@@ -57,7 +58,14 @@ def gonogo(
         "damping": damping,
     }
     config = Config(
-        tuple(tasks), tuple(source), student=student, mean_share=mean_share, tag=tag, updates=updates, control=control
+        tuple(tasks),
+        tuple(source),
+        student=student,
+        mean_share=mean_share,
+        tag=tag,
+        updates=updates,
+        n_steps=n_steps,
+        control=control,
     )
     chosen = config if not arm else Config(**{**vars(config), "arms": tuple(arm)})
     run(chosen, data or [BRANCHES], grid or [GRID], out)

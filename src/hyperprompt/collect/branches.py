@@ -127,7 +127,7 @@ def checkpoint(
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """LANES runs with perturbed settings, one checkpoint each. Deterministic in (task, round)."""
     task, scale = recipe.env.removeprefix(f"{GYMNAX}/"), recipe.task_scale()
-    fast = collector(task)
+    fast = collector(task, **recipe.rollout())
     design = Design.of(recipe, fast)
     seed = designs.round_seed(task, round_)
     rng = np.random.default_rng(seed)

@@ -30,8 +30,10 @@ from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
-LIVE_ONLY = ("options", "every", "set", "checkpoints", "scale")
+LIVE_ONLY = ("options", "every", "checkpoints", "scale")
 """Keys without a meaning for compiled tasks."""
+ROLLOUT = "agent.n_steps"
+"""The one key of `set` that compiled tasks of PPO have: how large an update is."""
 HORIZONS = {"ppo": "horizon_updates", "sac": "horizon_steps"}
 
 
@@ -66,7 +68,7 @@ class Recipe(BaseModel):
     options: dict[str, Any] = {}
     """Of the environment."""
     set: dict[str, Any] = {}
-    """Keys of the run's configuration, dotted ones allowed."""
+    """Keys of the run's configuration, dotted ones allowed; of compiled tasks only `agent.n_steps`."""
     scale: tuple[float, float] | None = None
     """Returns of random actions and of static defaults at T, where none have been measured."""
     tuner: str = "tpe"
@@ -87,6 +89,10 @@ class Recipe(BaseModel):
     @property
     def family(self) -> str:
         return GYMNAX if self.compiled else envs.family(self.env)
+
+    def rollout(self) -> dict[str, int]:
+        """The size of a compiled task's updates, as `steer.collector` takes it, where it is not the default."""
+        return {"n_steps": self.set[ROLLOUT]} if ROLLOUT in self.set else {}
 
     def task_scale(self) -> TaskScale:
         """The fixed scale that scores are measured in."""
@@ -185,9 +191,15 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
-    own = HORIZONS[sources.find(recipe.env.removeprefix(f"{GYMNAX}/")).algorithm]
+    algorithm = sources.find(recipe.env.removeprefix(f"{GYMNAX}/")).algorithm
+    own = HORIZONS[algorithm]
     for key in (*LIVE_ONLY, *(key for key in HORIZONS.values() if key != own)):
         if getattr(recipe, key) != Recipe.model_fields[key].default:
             raise InvalidValue(f"{key}: means nothing for this compiled task; under families it can be set for others")
+    for key, value in recipe.set.items():
+        if key != ROLLOUT or algorithm != "ppo":
+            raise InvalidValue(f"set: {key} means nothing for this compiled task, of PPO's only {ROLLOUT} does")
+        if not isinstance(value, int) or value < 4 or value % 4:
+            raise InvalidValue(f"set: {key}={value!r}: expected a multiple of 4, so that minibatches of 64 divide a rollout")
     if recipe.episodes < 1:
         raise InvalidValue("episodes: a compiled task needs at least one")

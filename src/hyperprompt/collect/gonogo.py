@@ -18,7 +18,7 @@ from hyperprompt.collect.ppo import SPACE
 from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.collect.sources import relatives
-from hyperprompt.collect.steer import SteeredRun, collector, steer
+from hyperprompt.collect.steer import N_STEPS, SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers import registry
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
@@ -55,6 +55,8 @@ class Config:
     arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
     seeds: tuple[int, ...] = SEEDS
     updates: int = PPO.updates
+    n_steps: int = N_STEPS
+    """Of a rollout."""
     mean_share: float = 0.5
     student: dict[str, Any] = field(default_factory=dict)
     tag: str = ""
@@ -135,7 +137,7 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
     students: dict[str, Student] = {}
     for name in config.test:
         base, variant = grid.split(name)
-        ppo, near = collector(base), relatives(base)
+        ppo, near = collector(base, config.n_steps), relatives(base)
         known = [row for row in rows if _base(row) in config.sources and _base(row) not in near]
         for arm in config.arms:
             tag = config.tag if arm in (*LEARNT, "replay") else ""

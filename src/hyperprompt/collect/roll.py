@@ -71,7 +71,7 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     from hyperprompt.collect.steer import LANES, Fleet, collector
 
     task = recipe.env.removeprefix(f"{GYMNAX}/")
-    fast = collector(task)
+    fast = collector(task, **recipe.rollout())
     updates = int(rng.choice([round(share * fast.updates) for share in LENGTHS]))
     seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     plain = rng.permutation(LANES) < LANES // 4

@@ -23,7 +23,7 @@ from hyperprompt.meta.run import MetaRun
 LANES = 8
 """Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
 N_STEPS = 32
-"""Steps of a rollout of PPO, a quarter of the default: a run of 64 updates is then 33k environment steps and costs seconds."""
+"""Steps of a rollout of PPO unless told, a quarter of live runs': 64 updates are 33k environment steps and cost seconds."""
 SUMMED = (*Ended._fields, "learnt")
 LAST = ("q_value",)
 """Signals that are what an interval leaves behind, not means over it."""
@@ -57,10 +57,10 @@ class SteeredRun:
         return [self.meta.space.values(interval.theta) for interval in self.meta.intervals]
 
 
-def collector(task: str) -> Collector:
-    """The collector of a base task, of the algorithm that trains there, in the sizes used here."""
+def collector(task: str, n_steps: int = N_STEPS) -> Collector:
+    """The collector of a base task, of the algorithm that trains there; `n_steps`: of a rollout of PPO."""
     made = tasks.make(task)
-    return sac.Collector(made) if sources.find(task).algorithm == "sac" else ppo.Collector(made, n_steps=N_STEPS)
+    return sac.Collector(made) if sources.find(task).algorithm == "sac" else ppo.Collector(made, n_steps=n_steps)
 
 
 def keys(seeds: Sequence[int]) -> jax.Array:
