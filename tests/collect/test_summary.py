@@ -40,7 +40,7 @@ def test_a_mean_schedule_is_replayed_at_the_same_shares_of_another_budget(tmp_pa
 
     low, high = ({**SPACE.defaults, "learning_rate": rate} for rate in (1e-4, 1e-2))
     # A run of six updates has as many intervals, one update each.
-    lines = [{"path": [low] * 6}, {"path": [low] * 3 + [high] * 3}]
+    lines = [{"task": "lake", "path": [low] * 6}, {"task": "lake:hot", "path": [low] * 3 + [high] * 3}]
     points = mean_schedule(lines, updates=6)
     assert [p["progress"] for p in points] == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
     # The mean on a scale of logarithms.
@@ -48,9 +48,11 @@ def test_a_mean_schedule_is_replayed_at_the_same_shares_of_another_budget(tmp_pa
     (tmp_path / "mean.yaml").write_text(to_json({"schedule": points}))
     assert Schedule(tmp_path / "mean.yaml").points[3][1] == pytest.approx(points[3]["theta"])
     with pytest.raises(InvalidValue, match="64 updates"):
-        mean_schedule(lines)
+        mean_schedule(lines, updates=64)
     with pytest.raises(InvalidValue, match="needs runs"):
-        mean_schedule([])
+        mean_schedule([], updates=64)
+    with pytest.raises(InvalidValue, match="PPO or of SAC"):
+        mean_schedule([*lines, {"task": "hill", "path": []}], updates=6)
 
 
 def test_units_are_the_width_of_what_fixed_settings_reach():
@@ -131,7 +133,9 @@ def test_a_mean_path_replays_to_the_same_values():
     from hyperprompt.core import MetaState
 
     low, high = SPACE.clip(SPACE.defaults), SPACE.clip(SPACE.defaults) | {"learning_rate": 3e-2}
-    runs = [SimpleNamespace(meta=SimpleNamespace(intervals=[SimpleNamespace(theta=theta)])) for theta in (low, high)]
+    runs = [
+        SimpleNamespace(meta=SimpleNamespace(space=SPACE, intervals=[SimpleNamespace(theta=theta)])) for theta in (low, high)
+    ]
     path = mean_path(runs)  # type: ignore[arg-type]
     assert path[0]["learning_rate"] == pytest.approx(3e-3)
     state = MetaState("r", None, SPACE, 0, SPACE.defaults)  # type: ignore[arg-type]

@@ -40,7 +40,9 @@ def gonogo(
     damping: float = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
-    updates: Annotated[int, typer.Option(help="Length of the runs, in updates of 16 x n-steps.")] = 64,
+    updates: Annotated[
+        int | None, typer.Option(help="Length of the runs, by default 64, SAC's blocks of 100 steps 96.")
+    ] = None,
     n_steps: Annotated[int, typer.Option(help="Steps of a rollout; live runs have 128.")] = 32,
     data: Folders = None,
     grid: Grids = None,
@@ -84,6 +86,7 @@ def schedule(
     out: Annotated[Path, typer.Option(help="Replayed by the controller 'schedule:FILE'.")],
     arm: Annotated[str, typer.Option(help="Whose runs.")] = "student",
     tag: str = "",
+    updates: Annotated[int, typer.Option(help="Length of those runs.")] = 64,
     runs: Runs = RUNS,
 ) -> None:
     """The mean schedule of an arm over all its tasks."""
@@ -94,7 +97,7 @@ def schedule(
 
     lines = [line for line in load(runs) if (line["arm"], line["tag"]) == (arm, tag)]
     origin = {"mean_of": [line["task"] for line in lines], "arm": arm, "tag": tag}
-    atomic_write(out, yaml.safe_dump({"origin": origin, "schedule": mean_schedule(lines)}, sort_keys=False))
+    atomic_write(out, yaml.safe_dump({"origin": origin, "schedule": mean_schedule(lines, updates)}, sort_keys=False))
 
 
 @app.command()

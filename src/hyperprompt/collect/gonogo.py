@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hyperprompt.collect import dataset, grid
+from hyperprompt.collect.compiled import Collector, tuned
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.ppo import SPACE
-from hyperprompt.collect.ppo import Collector as PPO
 from hyperprompt.collect.scales import GYMNAX
-from hyperprompt.collect.sources import relatives
+from hyperprompt.collect.sources import find, relatives
 from hyperprompt.collect.steer import N_STEPS, SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers import registry
@@ -54,7 +53,8 @@ class Config:
     """Base tasks that have branch data; the test task's own base and its relatives are left out."""
     arms: tuple[str, ...] = ("static", "best_fixed", "oracle_fixed", "kl-adaptive", "student", "replay", "random")
     seeds: tuple[int, ...] = SEEDS
-    updates: int = PPO.updates
+    updates: int | None = None
+    """Of a run; by default the algorithm's."""
     n_steps: int = N_STEPS
     """Of a rollout."""
     mean_share: float = 0.5
@@ -78,7 +78,7 @@ def units(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
-    """(learning_rate, n_epochs) of the best mean AUC over all the tasks and variants of `rows`.
+    """(learning_rate, n_epochs or, of SAC, gradient_steps) of the best mean AUC over all the tasks and variants of `rows`.
 
     AUCs are averaged in units of each variant's own best, so that every variant has the same weight.
     """
@@ -105,26 +105,30 @@ def held_out(config: Config, data: Sequence[Checkpoint], rows: Sequence[Mapping[
 
 def mean_path(runs: Sequence[SteeredRun]) -> list[Theta]:
     """Mean, on each hyperparameter's own scale, of the values in force in each interval."""
+    space = runs[0].meta.space
     path: list[Theta] = []
     for i in range(len(runs[0].meta.intervals)):
         thetas = [run.meta.intervals[i].theta for run in runs]
-        path.append({h.name: h.mean([theta[h.name] for theta in thetas]) for h in SPACE})
+        path.append({h.name: h.mean([theta[h.name] for theta in thetas]) for h in space})
     return path
 
 
-def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int = PPO.updates) -> list[dict[str, Any]]:
+def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int) -> list[dict[str, Any]]:
     """The mean path of an arm over tasks that weigh alike, as `controllers.fixed.Schedule` replays it: what is left of a
     controller that looks neither at the task nor at the run.
 
     Raises:
-        InvalidValue: no runs, or paths of another length than runs of `updates` have.
+        InvalidValue: no runs, of several algorithms, or paths of another length than runs of `updates` have.
     """
+    if len(algorithms := {find(_base(line)).algorithm for line in lines}) > 1:
+        raise InvalidValue("a mean schedule is one algorithm's: name runs of PPO or of SAC")
     starts = IntervalSchedule(updates, 1).starts()
     if not lines or any(len(line["path"]) != len(starts) for line in lines):
         raise InvalidValue(f"a mean schedule needs runs of {updates} updates, all with {len(starts)} intervals")
+    space = tuned(algorithms.pop())
     paths = [[line["path"][i] for line in lines] for i in range(len(starts))]
     return [
-        {"progress": start / updates, "theta": {h.name: float(h.mean([theta[h.name] for theta in thetas])) for h in SPACE}}
+        {"progress": start / updates, "theta": {h.name: float(h.mean([theta[h.name] for theta in thetas])) for h in space}}
         for start, thetas in zip(starts, paths, strict=True)
     ]
 
@@ -137,8 +141,9 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
     students: dict[str, Student] = {}
     for name in config.test:
         base, variant = grid.split(name)
-        ppo, near = collector(base, config.n_steps), relatives(base)
-        known = [row for row in rows if _base(row) in config.sources and _base(row) not in near]
+        fast, near = collector(base, config.n_steps), relatives(base)
+        own = [row for row in rows if find(_base(row)).algorithm == fast.algorithm]
+        known = [row for row in own if _base(row) in config.sources and _base(row) not in near]
         for arm in config.arms:
             tag = config.tag if arm in (*LEARNT, "replay") else ""
             if (name, arm, tag) in done:
@@ -148,8 +153,9 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
             learnt = [done[key] for key in ((name, of, config.tag) for of in LEARNT) if key in done]
             mean = learnt[0]["path"] if learnt else []
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
-            controller, theta = _arm(arm, chosen, students.get(base), mean, config.control)
-            runs = steer(ppo, name, variant, config.seeds, config.updates, controller, [theta] * len(config.seeds))
+            controller, theta = _arm(arm, fast, chosen, students.get(base), mean, config.control)
+            length = config.updates or fast.updates
+            runs = steer(fast, name, variant, config.seeds, length, controller, [theta] * len(config.seeds))
             line = {
                 "task": name,
                 "arm": arm,
@@ -169,12 +175,17 @@ def _base(row: Mapping[str, Any]) -> str:
 
 
 def _arm(
-    arm: str, rows: Sequence[Mapping[str, Any]], student: Student | None, mean: Sequence[Theta], control: str
+    arm: str,
+    fast: Collector,
+    rows: Sequence[Mapping[str, Any]],
+    student: Student | None,
+    mean: Sequence[Theta],
+    control: str,
 ) -> tuple[Controller, Theta]:
     """The controller of an arm and theta at step 0 where that is not the default; `rows`: grids to choose a setting from."""
     if arm in ("best_fixed", "oracle_fixed"):
-        rate, epochs = best_fixed(rows)
-        return Static(), {"learning_rate": rate, "n_epochs": float(epochs)}
+        rate, often = best_fixed(rows)
+        return Static(), {"learning_rate": rate, fast.dear: float(often)}
     if arm == "replay" and not mean:
         raise InvalidValue("replay needs the runs of the student, or of the control, on the task: run that arm before it")
     if arm == "control":
