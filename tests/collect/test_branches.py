@@ -47,6 +47,8 @@ def test_a_design_follows_its_recipe():
     design = Design.of(Recipe(env="gymnax/lake", actions=5, seeds=3, steps=20 * 512, horizon_updates=16, episodes=4), PPO)
     assert design == Design(actions=5, seeds=3, horizon=6, updates=20, episodes=4)
     assert Design.of(Recipe(env="gymnax/lake"), PPO) == Design()
+    long = Recipe(env="gymnax/lake", set={"agent.n_steps": 128}, steps=20 * 2048)
+    assert Design.of(long, collector("lake", **long.rollout())) == Design(horizon=6, updates=20)
     assert Design.of(Recipe(env="gymnax/point", horizon_steps=800), SAC) == Design(horizon=8, updates=96)
 
 

@@ -55,6 +55,18 @@ BAD: dict[str, tuple[Any, list[str]]] = {
         {"tasks": [{"env": "gymnax/swingup-ppo", "horizon_steps": 9}]},
         ["gymnax/swingup-ppo", "horizon_steps"],
     ),
+    "argument of a compiled task": (
+        {"tasks": [{"env": "gymnax/catch", "set": {"agent.gamma": 0.9}}]},
+        ["gymnax/catch", "agent.gamma"],
+    ),
+    "rollout of SAC": (
+        {"tasks": [{"env": "gymnax/swingup", "set": {"agent.n_steps": 64}}]},
+        ["gymnax/swingup", "agent.n_steps"],
+    ),
+    "rollout of no whole minibatches": (
+        {"tasks": [{"env": "gymnax/catch", "set": {"agent.n_steps": 30}}]},
+        ["gymnax/catch", "multiple of 4"],
+    ),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
     "no keys": ("- CartPole-v1", ["keys and values"]),
