@@ -81,7 +81,7 @@ def told(line: Mapping[str, Any]) -> str:
 def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     """The model of a configuration before training."""
     if config.arch in ("gru", "mlp"):
-        return NumericModel.of(config.arch, examples, config.seed, config.head)
+        return NumericModel.of(config.arch, examples, config.seed, config.head, config.noise)
     from hyperprompt.llm import weights
     from hyperprompt.llm.names import random_name
     from hyperprompt.sft.model import SlotModel

@@ -68,6 +68,9 @@ class SFTConfig(BaseModel):
     """Evaluations an epoch; each one is also a checkpoint."""
     augment: float = Field(default=0.2, ge=0, le=1)
     """Odds of another order of the hyperparameters; a quarter of it, of other changes: see `Augmentation`."""
+    noise: float = Field(default=0.1, ge=0)
+    """Of the standardised inputs of `gru` and `mlp` while training, the counterpart of augmented transcripts: the larger, the
+    smoother the policy, and the less it makes of signals unlike those of the sources."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
     """Share of the source runs set aside where no validation data is given."""
     seed: int = Field(default=0, ge=0)

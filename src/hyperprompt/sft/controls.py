@@ -24,8 +24,6 @@ from hyperprompt.sft.labels import Kind, kind
 Cell = Literal["gru", "mlp"]
 Floats = NDArray[np.float64]
 RECORD, WEIGHTS = "control.json", "model.safetensors"
-NOISE = 0.1
-"""Of the standardised inputs while training: the counterpart of augmented transcripts."""
 
 
 class NumericModel(nn.Module):
@@ -36,11 +34,17 @@ class NumericModel(nn.Module):
     """
 
     def __init__(
-        self, cell: Cell, sizes: Mapping[Kind, int], seed: int = 0, width: int = 64, head: HeadName = "digits"
+        self,
+        cell: Cell,
+        sizes: Mapping[Kind, int],
+        seed: int = 0,
+        width: int = 64,
+        head: HeadName = "digits",
+        noise: float = 0.1,
     ) -> None:
         super().__init__()
         self.cell, self.sizes, self.width, self.head = cell, dict(sizes), width, HEADS[head]
-        self.temperature = 1.0
+        self.temperature, self.noise = 1.0, noise
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.inner, self.outer = nn.ModuleList(), nn.ModuleList()
@@ -51,13 +55,15 @@ class NumericModel(nn.Module):
                 self.outer.append(nn.Linear(width, len(key[1]) * self.head.outputs))
 
     @classmethod
-    def of(cls, cell: Cell, examples: Sequence[Example], seed: int, head: HeadName = "digits") -> NumericModel:
+    def of(
+        cls, cell: Cell, examples: Sequence[Example], seed: int, head: HeadName = "digits", noise: float = 0.1
+    ) -> NumericModel:
         """Sized for these runs, whose features are standardised."""
         rows: dict[Kind, list[Floats]] = {}
         for example in examples:
             rows.setdefault(kind(example.state), []).append(run_features(example.state))
         data = {key: np.concatenate(rows[key]) for key in sorted(rows)}
-        model = cls(cell, {key: x.shape[1] for key, x in data.items()}, seed, head=head)
+        model = cls(cell, {key: x.shape[1] for key, x in data.items()}, seed, head=head, noise=noise)
         for number, x in enumerate(data.values()):
             getattr(model, f"centre_{number}").copy_(torch.tensor(x.mean(0)))
             getattr(model, f"scale_{number}").copy_(torch.tensor(x.std(0) + 0.1))
@@ -66,7 +72,7 @@ class NumericModel(nn.Module):
     def outputs(self, state: MetaState, rng: np.random.Generator | None = None) -> Tensor:
         """The head's outputs at every decision of a run so far, (decisions, names, O).
 
-        A generator adds noise to the inputs.
+        A generator adds noise to the standardised inputs, as in training.
 
         Raises:
             InvalidValue: a kind of run that it was not trained on; names those it was.
@@ -79,7 +85,7 @@ class NumericModel(nn.Module):
         x = torch.tensor(run_features(state), dtype=torch.float32)
         x = (x - getattr(self, f"centre_{number}")) / getattr(self, f"scale_{number}")
         if rng is not None:
-            x = x + NOISE * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
+            x = x + self.noise * torch.tensor(rng.standard_normal(x.shape), dtype=torch.float32)
         reads = self.inner[number]
         hidden = reads(x[None])[0][0] if self.cell == "gru" else torch.tanh(reads(x))
         answers: Tensor = self.outer[number](hidden).reshape(len(x), len(key[1]), self.head.outputs)
