@@ -51,14 +51,14 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-BRANCHES = --data results/gonogo/branches --data results/source --data results/continuous
+BRANCHES = $(addprefix --data results/,gonogo/branches source continuous long-rollouts sac)
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt collect collections/continuous.yaml --out results/continuous --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set 'algorithms=[ppo]' --set epochs=20 --out runs/meta/first
+	for name in continuous long-rollouts sac; do $(BIN)/python -m hyperprompt collect collections/$$name.yaml --out results/$$name --jobs $(JOBS) || exit; done
+	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set noise=0.5 --set epochs=20 --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --preset cpu $(BRANCHES) --data runs/meta/rolls --set teacher=runs/meta/first/model --set 'algorithms=[ppo]' --out runs/meta/llm
+	$(BIN)/python -m hyperprompt sft --preset cpu --data results/sac --data runs/meta/rolls --set teacher=runs/meta/first/model --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .
