@@ -71,6 +71,17 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path):
     assert progress.since == 3
 
 
+@pytest.mark.parametrize("cell", ["mlp", "gru"])
+def test_the_noise_of_the_inputs_is_as_large_as_asked(cell):
+    state = SOURCE[0].state
+    still, quiet, loud = (NumericModel.of(cell, SOURCE, 0, noise=noise) for noise in (0.0, 0.1, 1.0))
+    as_it_is = still.outputs(state)
+    moved = [(model.outputs(state, np.random.default_rng(0)) - as_it_is).norm() for model in (still, quiet, loud)]
+    assert moved[0] == 0
+    assert 0 < moved[1] < moved[2]
+    assert (loud.outputs(state) == as_it_is).all(), "only in training"
+
+
 def test_the_learning_rate_rises_and_falls():
     config = SFTConfig(data=("x",), learning_rate=1.0, warmup=0.1)
     rates = [train.learning_rate(config, step, 100) for step in range(100)]
