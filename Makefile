@@ -51,11 +51,11 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-BRANCHES = $(addprefix --data results/,gonogo/branches source continuous long-rollouts sac)
+COLLECTIONS = source continuous long-rollouts sac
+BRANCHES = $(addprefix --data results/,gonogo/branches $(COLLECTIONS))
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
-	$(BIN)/python -m hyperprompt collect collections/source.yaml --out results/source --jobs $(JOBS)
-	for name in continuous long-rollouts sac; do $(BIN)/python -m hyperprompt collect collections/$$name.yaml --out results/$$name --jobs $(JOBS) || exit; done
+	for name in $(COLLECTIONS); do $(BIN)/python -m hyperprompt collect collections/$$name.yaml --out results/$$name --jobs $(JOBS) || exit; done
 	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set noise=0.5 --set epochs=20 --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
 	$(BIN)/python -m hyperprompt sft --preset cpu --data results/sac --data runs/meta/rolls --set teacher=runs/meta/first/model --out runs/meta/llm
