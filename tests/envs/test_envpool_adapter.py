@@ -90,7 +90,7 @@ def test_a_pool_that_cannot_be_built_falls_back(monkeypatch: pytest.MonkeyPatch,
     def broken(*_: object) -> None:
         raise InvalidValue("EnvPool cannot build 'CartPole-v1': no library")
 
-    monkeypatch.setattr(adapter, "_build", broken)
+    monkeypatch.setattr(adapter, "build", broken)
     with caplog.at_level(logging.WARNING):
         assert make("CartPole-v1", 2, 0).reset().shape == (2, 4)
     assert "no library" in caplog.text
@@ -100,8 +100,8 @@ def test_a_pool_that_cannot_be_built_falls_back(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_models_seed_rebuilds_the_pool_only_if_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
-    original = adapter._build
-    monkeypatch.setattr(adapter, "_build", lambda name, seeds, options: built.append(seeds) or original(name, seeds, options))
+    original = adapter.build
+    monkeypatch.setattr(adapter, "build", lambda name, seeds, options: built.append(seeds) or original(name, seeds, options))
     env = make("CartPole-v1", 2, 4, "envpool")
     PPO("MlpPolicy", env, n_steps=8, batch_size=16, n_epochs=1, seed=4, device="cpu").learn(16)
     assert len(built) == 1

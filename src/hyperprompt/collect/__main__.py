@@ -14,16 +14,24 @@ Names = Annotated[list[str], typer.Argument(help="Tasks, as 'cartpole' or, with 
 Grid = Annotated[Path, typer.Option(help="The grid's figures, one JSON object a task.")]
 Folders = Annotated[list[Path] | None, typer.Option(help="A folder of branch data; by default that of the go/no-go.")]
 Grids = Annotated[list[Path] | None, typer.Option(help="Figures of a grid; by default those of the go/no-go.")]
+Updates = Annotated[int | None, typer.Option(help="Length of the runs, by default 64, SAC's blocks of 100 steps 96.")]
+NSteps = Annotated[int, typer.Option(help="Steps of a rollout; live runs have 128.")]
 Runs = Annotated[Path, typer.Option(help="The go/no-go's figures, one JSON object a task and arm.")]
 GRID, BRANCHES, RUNS = Path("results/gonogo/grid.jsonl"), Path("results/gonogo/branches"), Path("results/gonogo/runs.jsonl")
 
 
 @app.command()
-def grid(tasks: Names, out: Grid = GRID, seeds: Annotated[int, typer.Option(min=1, max=2)] = 2) -> None:
+def grid(
+    tasks: Names,
+    out: Grid = GRID,
+    seeds: Annotated[int, typer.Option(min=1, max=2)] = 2,
+    updates: Updates = None,
+    n_steps: NSteps = 32,
+) -> None:
     """Fixed settings, learning rate x epochs (SAC: gradient steps), on every task."""
     from hyperprompt.collect.grid import SEEDS, search
 
-    search(tasks, out, seeds=SEEDS[:seeds])
+    search(tasks, out, updates, SEEDS[:seeds], n_steps)
 
 
 @app.command()
@@ -40,10 +48,8 @@ def gonogo(
     damping: float = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
-    updates: Annotated[
-        int | None, typer.Option(help="Length of the runs, by default 64, SAC's blocks of 100 steps 96.")
-    ] = None,
-    n_steps: Annotated[int, typer.Option(help="Steps of a rollout; live runs have 128.")] = 32,
+    updates: Updates = None,
+    n_steps: NSteps = 32,
     data: Folders = None,
     grid: Grids = None,
     out: Runs = RUNS,

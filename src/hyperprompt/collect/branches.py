@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect import design as designs
-from hyperprompt.collect import tasks
+from hyperprompt.collect import sources, tasks
 from hyperprompt.collect.compiled import Collector, RunState, space_of
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import Perturbed
-from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.collect.steer import LANES, Fleet, collector, keys
 from hyperprompt.core import STEPS
 from hyperprompt.envs.scale import TaskScale
@@ -93,7 +92,7 @@ def explore(
     order = sorted(range(len(thetas)), key=lambda i: thetas[i][collector.dear])
     for block in (order[i : i + LANES] for i in range(0, len(order), LANES)):
         lanes = [block[min(i, len(block) - 1)] for i in range(LANES)]
-        state = start._replace(key=keys([seeds[i] for i in lanes]))
+        state = collector.branch(start, keys([seeds[i] for i in lanes]))
         theta = {name: np.asarray([thetas[i][name] for i in lanes]) for name in thetas[0]}
         state, rows = collector.advance(state, theta, horizon)
         scores = collector.evaluate(state, keys([0] * LANES), episodes).mean(1)
@@ -121,12 +120,13 @@ def checkpoint(
     end, mean = explore(collector, pick(fleet.state, lane), thetas, seeds.tolist(), horizon, design.episodes)
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
     branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
-    return designs.checkpoint(state, GYMNAX, f"{GYMNAX}/{collector.task.name}", meta.name, variant, scale, branched)
+    task = sources.full(collector.task.name)
+    return designs.checkpoint(state, task.partition("/")[0], task, meta.name, variant, scale, branched)
 
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """LANES runs with perturbed settings, one checkpoint each. Deterministic in (task, round)."""
-    task, scale = recipe.env.removeprefix(f"{GYMNAX}/"), recipe.task_scale()
+    task, scale = sources.short(recipe.env), recipe.task_scale()
     fast = collector(task, **recipe.rollout())
     design = Design.of(recipe, fast)
     seed = designs.round_seed(task, round_)

@@ -72,6 +72,10 @@ class Collector(Protocol):
         """`n_updates` updates under constant `theta`: the new state, and signals of shape (n_updates, runs)."""
         ...
 
+    def branch(self, state: Any, keys: Array) -> Any:
+        """The same runs under other random numbers, `keys`: shape (runs,); in new episodes where environments do not fork."""
+        ...
+
     def evaluate(self, state: Any, keys: Array, episodes: int = ...) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""
         ...

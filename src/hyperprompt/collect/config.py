@@ -17,7 +17,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hyperprompt.collect import sources, split
-from hyperprompt.collect.scales import GYMNAX, scale_of
+from hyperprompt.collect.scales import scale_of
+from hyperprompt.collect.sources import COMPILED
 from hyperprompt.config import RunConfig, read_yaml, validated
 from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
@@ -84,11 +85,11 @@ class Recipe(BaseModel):
 
     @property
     def compiled(self) -> bool:
-        return self.env.startswith(f"{GYMNAX}/")
+        return self.env.partition("/")[0] in COMPILED
 
     @property
     def family(self) -> str:
-        return GYMNAX if self.compiled else envs.family(self.env)
+        return self.env.partition("/")[0] if self.compiled else envs.family(self.env)
 
     def rollout(self) -> dict[str, int]:
         """The size of a compiled task's updates, as `steer.collector` takes it, where it is not the default."""
@@ -139,8 +140,8 @@ def load(path: Path) -> Collection:
     if not isinstance(families, dict):
         raise InvalidValue(f"families: expected families and their keys, not {families!r}")
     for name, layer in families.items():
-        if name not in (GYMNAX, *envs.FAMILIES):
-            raise UnknownName("family in families", str(name), (GYMNAX, *envs.FAMILIES))
+        if name not in (*COMPILED, *envs.FAMILIES):
+            raise UnknownName("family in families", str(name), (*COMPILED, *envs.FAMILIES))
         _layer(layer, f"families.{name}")
         if own := [key for key in OF_ONE_TASK if key in layer]:
             raise InvalidValue(f"families.{name}.{own[0]}: belongs into the entry of one task")
@@ -191,7 +192,7 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")
-    algorithm = sources.find(recipe.env.removeprefix(f"{GYMNAX}/")).algorithm
+    algorithm = sources.find(sources.short(recipe.env)).algorithm
     own = HORIZONS[algorithm]
     for key in (*LIVE_ONLY, *(key for key in HORIZONS.values() if key != own)):
         if getattr(recipe, key) != Recipe.model_fields[key].default:

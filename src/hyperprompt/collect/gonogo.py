@@ -15,8 +15,7 @@ from typing import Any
 from hyperprompt.collect import dataset, grid
 from hyperprompt.collect.compiled import Collector, tuned
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.scales import GYMNAX
-from hyperprompt.collect.sources import find, relatives
+from hyperprompt.collect.sources import find, relatives, short
 from hyperprompt.collect.steer import N_STEPS, SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers import registry
@@ -96,7 +95,7 @@ def best_fixed(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
 def held_out(config: Config, data: Sequence[Checkpoint], rows: Sequence[Mapping[str, Any]], base: str) -> Student:
     """The student of every source task but `base` and its relatives, in units of the grids `rows`."""
     width, near = units(rows), relatives(base)
-    named = [(c.task.removeprefix(f"{GYMNAX}/"), c) for c in data]
+    named = [(short(c.task), c) for c in data]
     kept = [replace(c, unit=width[name]) for name, c in named if name not in near and name in config.sources]
     if not kept:
         raise InvalidValue(f"no branch data of tasks other than {', '.join(sorted(near))}")

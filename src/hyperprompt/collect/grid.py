@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperprompt.collect import sources
 from hyperprompt.collect.ppo import SPACE
-from hyperprompt.collect.steer import LANES, collector, keys, steer
+from hyperprompt.collect.steer import LANES, N_STEPS, collector, keys, steer
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.fixed import Static
 from hyperprompt.durable import append_line, from_json, read_lines, to_json
@@ -47,14 +47,16 @@ def split(name: str) -> tuple[str, Variant]:
     return base, VARIANTS[variant or "plain"]
 
 
-def search(names: Sequence[str], out: Path, updates: int | None = None, seeds: Sequence[int] = SEEDS) -> None:
+def search(
+    names: Sequence[str], out: Path, updates: int | None = None, seeds: Sequence[int] = SEEDS, n_steps: int = N_STEPS
+) -> None:
     """Run the grid on every task and append one line a task to `out`; tasks that are there already are skipped."""
     done = {row["task"] for row in load(out)}
     for name in names:
         if name in done:
             continue
         base, variant = split(name)
-        fast = collector(base)
+        fast = collector(base, n_steps)
         often, rates = AXES[fast.algorithm].items()
         cells = [({often[0]: n, rates[0]: rate}, seed) for n, rate, seed in product(often[1], rates[1], seeds)]
         first = [{name: float(value) for name, value in theta.items()} for theta, _ in cells]

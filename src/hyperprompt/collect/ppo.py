@@ -21,7 +21,7 @@ from jax import Array
 from hyperprompt.collect import compiled
 from hyperprompt.collect.compiled import Ended, Rows, Theta
 from hyperprompt.collect.equations import DEFAULTS, Batch, Params, State, forward, gae, loss, orthogonal
-from hyperprompt.collect.tasks import JaxTask, Step, Variant
+from hyperprompt.collect.tasks import EnvState, JaxTask, Step, Variant
 from hyperprompt.errors import InvalidValue
 
 SPACE = compiled.tuned("ppo")
@@ -84,6 +84,11 @@ class Collector:
         values = compiled.traced(theta, DEFAULTS, ("n_epochs",), state.count.shape[0])
         return compiled.repeat(self._update, state, values, n_updates)
 
+    def branch(self, state: State, keys: Array) -> State:
+        """The same runs under other random numbers, `keys`: shape (runs,); in new episodes where environments do not fork."""
+        state = state._replace(key=keys)
+        return state if self.task.forks else self._begin(state)
+
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""
         return np.asarray(self._evaluate(state, keys, episodes))
@@ -93,6 +98,10 @@ class Collector:
     @cached_property
     def _init(self) -> Any:
         return jax.jit(jax.vmap(self._init_one))
+
+    @cached_property
+    def _begin(self) -> Any:
+        return jax.jit(jax.vmap(self._begin_one))
 
     @cached_property
     def _update(self) -> Any:
@@ -117,9 +126,17 @@ class Collector:
         if self.task.continuous:
             params["log_std"] = jnp.zeros(self.task.action_size)
         zeros = jax.tree.map(jnp.zeros_like, params)
-        observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key_env, self.n_envs), variant)
-        running = jnp.zeros((self.n_envs, 2))
+        env, observation, running = self._episodes(key_env, variant)
         return State(key, params, zeros, zeros, jnp.float32(0), env, observation, running, variant)
+
+    def _begin_one(self, state: State) -> State:
+        key, key_env = jax.random.split(state.key)
+        env, observation, running = self._episodes(key_env, state.variant)
+        return state._replace(key=key, env=env, observation=observation, running=running)
+
+    def _episodes(self, key: Array, variant: Variant) -> tuple[EnvState, Array, Array]:
+        observation, env = jax.vmap(self.task.reset, (0, None))(jax.random.split(key, self.n_envs), variant)
+        return env, observation, jnp.zeros((self.n_envs, 2))
 
     def _update_one(self, state: State, theta: dict[str, Array]) -> tuple[State, dict[str, Array]]:
         state, batch, values, signals = self._rollout(state, theta)

@@ -16,7 +16,7 @@ import numpy as np
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import checkpoint, round_seed, unbranched
-from hyperprompt.collect.scales import GYMNAX
+from hyperprompt.collect.sources import short
 from hyperprompt.controllers import registry
 from hyperprompt.controllers.fixed import random_steps
 from hyperprompt.core import Controller, MetaAction, MetaState
@@ -70,7 +70,7 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     from hyperprompt.collect.branches import first_theta
     from hyperprompt.collect.steer import LANES, Fleet, collector
 
-    task = recipe.env.removeprefix(f"{GYMNAX}/")
+    task = short(recipe.env)
     fast = collector(task, **recipe.rollout())
     updates = int(rng.choice([round(share * fast.updates) for share in LENGTHS]))
     seeds = [int(s) for s in rng.integers(2**31, size=LANES)]

@@ -105,6 +105,10 @@ class Collector:
         values = compiled.traced(theta, self.defaults, ("gradient_steps",), state.stored.shape[0])
         return compiled.repeat(self._update, state, values, n_updates)
 
+    def branch(self, state: State, keys: Array) -> State:
+        """The same runs under other random numbers, `keys` of shape (runs,)."""
+        return state._replace(key=keys)
+
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""
         return np.asarray(self._evaluate(state.learner.params["pi"], state.variant, keys, episodes))

@@ -9,11 +9,9 @@ from typing import Any
 
 import yaml
 
+from hyperprompt.collect.sources import COMPILED, full
 from hyperprompt.envs.scale import TaskScale, task_scale
 from hyperprompt.errors import UnknownName
-
-GYMNAX = "gymnax"
-"""Family, and prefix, of the compiled tasks where they stand beside others: gymnax/cartpole."""
 
 
 def scale_of(task: str) -> TaskScale:
@@ -24,7 +22,7 @@ def scale_of(task: str) -> TaskScale:
         UnknownName: it has not been measured; lists the tasks that have.
         InvalidValue: a live task without a scale.
     """
-    if not task.startswith(f"{GYMNAX}/"):
+    if task.partition("/")[0] not in COMPILED:
         return task_scale(task)
     if task not in _table():
         raise UnknownName("compiled task with a measured scale", task, _table())
@@ -39,4 +37,4 @@ def _table() -> dict[str, Any]:
 def table(rows: Sequence[Mapping[str, Any]], units: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """What scales.yaml holds, from the rows of a grid and their `gonogo.units`: task -> random and best."""
     plain = {row["task"]: row["random"] for row in rows if ":" not in row["task"]}
-    return {f"{GYMNAX}/{task}": {"random": random, "best": random + units[task]} for task, random in sorted(plain.items())}
+    return {full(task): {"random": random, "best": random + units[task]} for task, random in sorted(plain.items())}

@@ -1,6 +1,8 @@
-"""The cheap tasks, by name: which gymnax environment, what is changed in it, who trains there. Needs neither JAX nor gymnax.
+"""The tasks of the compiled collectors, by name. Needs neither JAX nor gymnax.
 
-One environment may be several tasks: of discrete actions or continuous ones, of PPO or SAC.
+Those of gymnax are listed here: which environment, what is changed in it, who trains there. One environment may be several
+tasks: of discrete actions or continuous ones, of PPO or SAC. `envpool/ID` is any task of EnvPool whose observations a small
+network takes; PPO trains there.
 """
 
 from __future__ import annotations
@@ -9,8 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hyperprompt.collect.scales import GYMNAX
 from hyperprompt.errors import UnknownName
+
+GYMNAX = "gymnax"
+"""Family, and prefix, of gymnax's tasks where they stand beside others: gymnax/cartpole."""
+ENVPOOL = "envpool"
+"""Family and prefix of EnvPool's tasks under a compiled learner: envpool/Ant-v5 is the environment of the live Ant-v5."""
+COMPILED = (GYMNAX, ENVPOOL)
+"""The families whose learner is compiled."""
 
 
 def _same(action: Any) -> Any:
@@ -23,7 +31,7 @@ def _torque(action: Any) -> Any:
 
 @dataclass(frozen=True)
 class Source:
-    """A gymnax environment. Continuous actions come as numbers in [-1, 1], `action` turns them into its own."""
+    """An environment. In gymnax, continuous actions come as numbers in [-1, 1], `action` turns them into its own."""
 
     id: str
     action: Callable[[Any], Any] = _same
@@ -33,6 +41,8 @@ class Source:
     parameters: Mapping[str, Any] | None = None
     continuous: bool = False
     algorithm: Literal["ppo", "sac"] = "ppo"
+    hosted: bool = False
+    """A task of EnvPool: only the learner is compiled, and actions are the task's own."""
 
 
 _CONTINUOUS: Mapping[str, Source] = {
@@ -69,9 +79,21 @@ def find(name: str) -> Source:
     Raises:
         UnknownName: lists the tasks.
     """
+    if name.startswith(f"{ENVPOOL}/"):
+        return Source(name.removeprefix(f"{ENVPOOL}/"), hosted=True)
     if name not in SOURCES:
         raise UnknownName("cheap task", name, SOURCES)
     return SOURCES[name]
+
+
+def short(task: str) -> str:
+    """The name that is used among compiled tasks: gymnax/cartpole is cartpole there; any other is called what it is."""
+    return task.removeprefix(f"{GYMNAX}/")
+
+
+def full(name: str) -> str:
+    """The name that is used beside other families' tasks, the inverse of `short`."""
+    return name if find(name).hosted else f"{GYMNAX}/{name}"
 
 
 def relatives(task: str) -> frozenset[str]:
@@ -79,8 +101,8 @@ def relatives(task: str) -> frozenset[str]:
 
     Names have the family's prefix where `task` has it. Another family's task is its own only relative.
     """
-    prefix = f"{GYMNAX}/" if task.startswith(f"{GYMNAX}/") else ""
-    base = task.removeprefix(prefix)
+    base = short(task)
     if base not in SOURCES:
-        return frozenset({task})
+        return frozenset({task, task.removeprefix(f"{ENVPOOL}/")})
+    prefix = task.removesuffix(base)
     return frozenset(prefix + name for name, source in SOURCES.items() if source.id == SOURCES[base].id)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
+from hyperprompt.collect.sources import ENVPOOL
 from hyperprompt.durable import append_line, from_json, read_lines, to_json
 from hyperprompt.envs.ant import family as ant
 from hyperprompt.errors import InvalidValue
@@ -27,7 +28,8 @@ def split() -> dict[Part, tuple[str, ...]]:
 
 
 def part_of(task: str) -> Part | None:
-    """The part that a task belongs to; None for one that the split does not know."""
+    """The part that a task belongs to, under whatever learner; None for one that the split does not know."""
+    task = task.removeprefix(f"{ENVPOOL}/")
     return next((part for part, tasks in split().items() if task in tasks), None)
 
 

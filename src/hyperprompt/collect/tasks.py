@@ -1,4 +1,4 @@
-"""Cheap tasks for the compiled collector: gymnax environments behind one pair of pure functions, and their variants.
+"""Tasks for the compiled collectors: environments of gymnax and of EnvPool behind one pair of functions, and their variants.
 
 A *variant* changes what the learner sees, or how it is parametrised, without changing what is counted: the scale of
 observations, rewards and logits, rewards paid only at the end of an episode, sticky actions, noise on rewards. Returns are
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import jax
@@ -18,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hyperprompt.collect import sources
-from hyperprompt.errors import InvalidValue, MissingDependency
+from hyperprompt.collect import hosted, sources
+from hyperprompt.collect.bases import Base, Gymnax
+from hyperprompt.collect.sources import Source
+from hyperprompt.errors import InvalidValue
 
 
 class Variant(NamedTuple):
@@ -70,7 +71,9 @@ class JaxTask:
     reset: Callable[[Array, Variant], tuple[Array, EnvState]]
     step: Callable[[Array, EnvState, Array, Variant], tuple[EnvState, Step]]
     continuous: bool = False
-    """Actions are then `action_size` numbers in [-1, 1], otherwise one of `action_size`."""
+    """Actions are then `action_size` numbers, which the task clips to its bounds, otherwise one of `action_size`."""
+    forks: bool = True
+    """Whether an environment's state can go on twice; where not, what branches begins new episodes."""
 
 
 @cache
@@ -79,48 +82,34 @@ def make(name: str) -> JaxTask:
 
     Raises:
         UnknownName: lists the tasks.
-        MissingDependency: gymnax is not installed.
+        MissingDependency: gymnax, or EnvPool, is not installed.
     """
     source = sources.find(name)
-    try:
-        gymnax: Any = import_module("gymnax")
-    except ImportError as error:
-        raise MissingDependency("the compiled collector", "collect") from error
-    env, parameters = gymnax.make(source.id, **(source.arguments or {}))
-    parameters = parameters.replace(**(source.parameters or {}))
-    observation, _ = env.reset(jax.random.key(0), parameters)
-    size = source.one_hot or int(np.prod(observation.shape))
+    return _varied(name, source, hosted.Host(source.id) if source.hosted else Gymnax(source))
 
-    def see(raw: Array, variant: Variant) -> Array:
-        flat = jax.nn.one_hot(raw, source.one_hot) if source.one_hot else raw.reshape(-1).astype(jnp.float32)
-        return flat * variant.observation_scale
 
-    actions = source.actions or int(env.num_actions)
-    idle = jnp.zeros(actions) if source.continuous else jnp.int32(0)
+def _varied(name: str, source: Source, base: Base) -> JaxTask:
+    idle = jnp.zeros(base.action_size) if base.continuous else jnp.int32(0)
 
     def reset(key: Array, variant: Variant) -> tuple[Array, EnvState]:
-        raw, inner = env.reset(key, parameters)
-        return see(raw, variant), EnvState(inner, idle, jnp.float32(0.0))
-
-    def push(action: Array, variant: Variant) -> Array:
-        done: Array = source.action(jnp.clip(variant.gain * action, -1.0, 1.0) if source.continuous else action)
-        return done
+        observation, inner = base.reset(key)
+        return observation * variant.observation_scale, EnvState(inner, idle, jnp.float32(0.0))
 
     def step(key: Array, state: EnvState, action: Array, variant: Variant) -> tuple[EnvState, Step]:
         key_env, key_sticky, key_noise = jax.random.split(key, 3)
         action = jnp.where(jax.random.uniform(key_sticky) < variant.sticky, state.action, action)
-        raw, inner, score, terminated, truncated, info = env.step(key_env, state.inner, push(action, variant), parameters)
-        done = terminated | truncated
-        score = jnp.asarray(score, jnp.float32)
-        owed = state.withheld + score
-        paid = jnp.where(variant.delayed > 0, jnp.where(done, owed, 0.0), score)
+        inner, raw = base.step(key_env, state.inner, variant.gain * action if base.continuous else action)
+        done = raw.terminated | raw.truncated
+        owed = state.withheld + raw.score
+        paid = jnp.where(variant.delayed > 0, jnp.where(done, owed, 0.0), raw.score)
         reward = variant.reward_scale * (paid + variant.noise * jax.random.normal(key_noise))
-        final = see(info["final_observation"], variant)
-        outcome = Step(see(raw, variant), final, reward, score, terminated, truncated & ~terminated)
+        seen, final = (part * variant.observation_scale for part in (raw.observation, raw.final_observation))
+        outcome = Step(seen, final, reward, raw.score, raw.terminated, raw.truncated)
         return EnvState(inner, action, jnp.where(done, 0.0, owed)), outcome
 
-    limit = int(parameters.max_steps_in_episode)
-    return JaxTask(name, size, actions, observation.ndim >= 3, limit, reset, step, source.continuous)
+    return JaxTask(
+        name, base.observation_size, base.action_size, base.image, base.limit, reset, step, base.continuous, base.forks
+    )
 
 
 RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.2, 5.0), "reward_scale": (0.1, 10.0), "gain": (0.1, 10.0)}

@@ -34,7 +34,7 @@ class EnvPoolVecEnv(OpaqueVecEnv):
     def __init__(self, name: str, n_envs: int, seed: int, threads: int = 1, **options: Any) -> None:
         self._name = name
         self._pool_options = options | {"num_envs": n_envs, "num_threads": threads}
-        self._pool = _build(name, spread(seed, n_envs), self._pool_options)
+        self._pool = build(name, spread(seed, n_envs), self._pool_options)
         self._pool_seed = seed
         self._wanted_seed: int | None = None
         self._fresh = True
@@ -57,7 +57,7 @@ class EnvPoolVecEnv(OpaqueVecEnv):
         """Starts every environment anew. Returns the first observations."""
         if self._wanted_seed is not None and not (self._fresh and self._wanted_seed == self._pool_seed):
             self._pool.close()
-            self._pool = _build(self._name, spread(self._wanted_seed, self.num_envs), self._pool_options)
+            self._pool = build(self._name, spread(self._wanted_seed, self.num_envs), self._pool_options)
             self._pool_seed = self._wanted_seed
         self._wanted_seed = None
         self._fresh = False
@@ -104,7 +104,7 @@ class EnvPoolVecEnv(OpaqueVecEnv):
         return repr(self._name), "EnvPool has no Python environments; take backend='gymnasium'"
 
 
-def _build(name: str, seeds: list[int], options: dict[str, Any]) -> Any:
+def build(name: str, seeds: list[int], options: dict[str, Any]) -> Any:
     try:
         import envpool
     except ImportError as error:
