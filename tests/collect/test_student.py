@@ -26,7 +26,7 @@ def branches(seed: int, noise: float = 0.1, checkpoints: int = 60, each: int = 2
     actions = rng.integers(len(STEPS), size=(len(group), 2))
     level = rng.normal(size=checkpoints)
     scores = level[group] + 0.2 * x[group, 0] * LEVELS[actions[:, 0]] + noise * rng.standard_normal(len(group))
-    return Branches(x, actions, scores, group, ("a", "b"), np.full(checkpoints, noise))
+    return Branches(x, actions, scores, group, ("a", "b"), np.full(checkpoints, noise), np.arange(checkpoints) % 3)
 
 
 def explained(student: Student, data: Branches) -> float:
@@ -64,6 +64,7 @@ def test_checkpoints_whose_seeds_disagree_do_not_drown_the_others():
         np.concatenate([clean.group, 60 + loud.group]),
         clean.names,
         np.concatenate([clean.noise, loud.noise]),
+        np.concatenate([clean.task, loud.task]),
     )
     told, untold = train(both, seeds=(0,), epochs=200), train(replace(both, noise=np.ones(80)), seeds=(0,), epochs=200)
     assert explained(told, branches(1)) > 0.8
@@ -80,6 +81,24 @@ def test_a_student_learns_which_state_asks_for_which_step(labels):
     assert value(student, unseen) > 0.2
     if labels == "pooled":
         assert explained(student, unseen) > 0.8
+
+
+def test_pessimism_leaves_alone_what_tasks_disagree_about():
+    rng = np.random.default_rng(0)
+    checkpoints, each = 80, 24
+    x, task = rng.choice([-1.0, 1.0], size=(checkpoints, 3)), np.arange(checkpoints) % 4
+    group = np.repeat(np.arange(checkpoints), each)
+    actions = rng.integers(len(STEPS), size=(len(group), 2))
+    sides = np.array([1.0, 1.0, 1.0, -1.0])[task]  # raising `a` pays on three tasks of four, and `b` on all
+    scores = 0.2 * sides[group] * LEVELS[actions[:, 0]] + 0.2 * LEVELS[actions[:, 1]] + 0.05 * rng.standard_normal(len(group))
+    data = Branches(x, actions, scores, group, ("a", "b"), np.full(checkpoints, 0.05), task)
+    steps = {}
+    for pessimism in (0.0, 2.0):
+        student = train(data, seeds=range(6), epochs=150, share=0.5, pessimism=pessimism)
+        steps[pessimism] = softmax(student.effects(x) / student.tau) @ LEVELS
+    assert steps[0.0][:, 0].mean() > 0.5
+    assert abs(steps[2.0][:, 0].mean()) < 0.5 * steps[0.0][:, 0].mean()
+    assert steps[2.0][:, 1].mean() > 0.8 * steps[0.0][:, 1].mean()
 
 
 def test_a_student_that_may_not_look_gains_nothing_here():

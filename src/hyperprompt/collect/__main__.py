@@ -27,11 +27,13 @@ def grid(
     seeds: Annotated[int, typer.Option(min=1, max=2)] = 2,
     updates: Updates = None,
     n_steps: NSteps = 32,
+    cell: Annotated[list[str] | None, typer.Option(help="Epochs and learning rate, as 10:3e-4; by default all.")] = None,
 ) -> None:
     """Fixed settings, learning rate x epochs (SAC: gradient steps), on every task."""
     from hyperprompt.collect.grid import SEEDS, search
 
-    search(tasks, out, updates, SEEDS[:seeds], n_steps)
+    cells = [(float(often), float(rate)) for often, _, rate in (pair.partition(":") for pair in cell or [])]
+    search(tasks, out, updates, SEEDS[:seeds], n_steps, cells)
 
 
 @app.command()
@@ -46,6 +48,8 @@ def gonogo(
     sees: str = "all",
     only: Annotated[list[str] | None, typer.Option(help="A hyperparameter the student may move.")] = None,
     damping: float = 1.0,
+    pessimism: Annotated[float, typer.Option(help="Deviations of the student's networks taken off its effects.")] = 0.0,
+    share: Annotated[float, typer.Option(help="Of the tasks that each of its networks is shown.")] = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
     updates: Updates = None,
@@ -64,6 +68,8 @@ def gonogo(
         "sees": sees,
         "only": tuple(only or ()),
         "damping": damping,
+        "pessimism": pessimism,
+        "share": share,
     }
     config = Config(
         tuple(tasks),

@@ -128,17 +128,17 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """LANES runs with perturbed settings, one checkpoint each. Deterministic in (task, round)."""
     task, scale = sources.short(recipe.env), recipe.task_scale()
     fast = collector(task, **recipe.rollout())
-    design = Design.of(recipe, fast)
+    design, near = Design.of(recipe, fast), recipe.behaviour == "near"
     seed = designs.round_seed(task, round_)
     rng = np.random.default_rng(seed)
     stops = design.stops(round_)
     run_seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     numbers = [-1 if (lane + round_) % LANES < design.plain else int(rng.integers(2**31)) for lane in range(LANES)]
     variants = [tasks.Variant() if n < 0 else tasks.draw(n, fast.task.continuous) for n in numbers]
-    first: list[Theta] = [{} if stop == 0 else first_theta(rng, fast) for stop in stops]
+    first: list[Theta] = [{} if stop == 0 or near else first_theta(rng, fast) for stop in stops]
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
     fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
-    behaviour = Perturbed(int(rng.integers(2**31)))
+    behaviour = Perturbed(int(rng.integers(2**31)), designs.ODDS[recipe.behaviour])
     found: list[Checkpoint] = []
     while True:
         due = [lane for lane in range(LANES) if stops[lane] == fleet.done]

@@ -63,6 +63,9 @@ class Recipe(BaseModel):
     """The same for off-policy ones, in environment steps."""
     episodes: int = Field(default=16, ge=0, le=4096)
     """Evaluation episodes at a branch's end; 0: the mean return over the horizon stands for them."""
+    behaviour: Literal["wide", "near"] = "wide"
+    """How the runs that are branched are steered: `wide` from random settings, perturbed at every second decision, so that bad
+    states occur; `near` from the defaults, at every fourth, so that most are such as a controller meets."""
     checkpoints: int = Field(default=4, ge=1, le=1000)
     """Of a run: one before any training, the others spread over it, closer together where it begins."""
     every: int | None = Field(default=None, gt=0)

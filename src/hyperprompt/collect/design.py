@@ -20,11 +20,16 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+ODDS: Mapping[str, float] = {"wide": 0.5, "near": 0.25}
+"""Of a random joint step, by `Recipe.behaviour`."""
+
+
 @dataclass
 class Perturbed:
-    """The behaviour controller: at odds 1/2 a random joint step, else keep; drawn from (seed, run, decision index)."""
+    """The behaviour controller: at given odds a random joint step, else keep; drawn from (seed, run, decision index)."""
 
     seed: int
+    odds: float = 0.5
     name: str = "perturbed"
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
@@ -32,7 +37,7 @@ class Perturbed:
 
     def _decide(self, lane: int, state: MetaState) -> MetaAction:
         rng = np.random.default_rng([self.seed, lane, state.index])
-        if rng.random() < 0.5:
+        if rng.random() < 1.0 - self.odds:
             return MetaAction()
         return MetaAction(random_steps(rng, state.space.names))
 

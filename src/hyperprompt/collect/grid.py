@@ -48,9 +48,17 @@ def split(name: str) -> tuple[str, Variant]:
 
 
 def search(
-    names: Sequence[str], out: Path, updates: int | None = None, seeds: Sequence[int] = SEEDS, n_steps: int = N_STEPS
+    names: Sequence[str],
+    out: Path,
+    updates: int | None = None,
+    seeds: Sequence[int] = SEEDS,
+    n_steps: int = N_STEPS,
+    cells: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Run the grid on every task and append one line a task to `out`; tasks that are there already are skipped."""
+    """Run the grid on every task and append one line a task to `out`; tasks that are there already are skipped.
+
+    `cells`: pairs of how often and learning rate in place of all those of AXES.
+    """
     done = {row["task"] for row in load(out)}
     for name in names:
         if name in done:
@@ -58,12 +66,14 @@ def search(
         base, variant = split(name)
         fast = collector(base, n_steps)
         often, rates = AXES[fast.algorithm].items()
-        cells = [({often[0]: n, rates[0]: rate}, seed) for n, rate, seed in product(often[1], rates[1], seeds)]
-        first = [{name: float(value) for name, value in theta.items()} for theta, _ in cells]
+        pairs = product(cells or tuple(product(often[1], rates[1])), seeds)
+        wanted = [({often[0]: n, rates[0]: rate}, seed) for (n, rate), seed in pairs]
+        first = [{name: float(value) for name, value in theta.items()} for theta, _ in wanted]
         length = updates or fast.updates
-        runs = steer(fast, name, variant, [seed for _, seed in cells], length, Static(), first)
+        runs = steer(fast, name, variant, [seed for _, seed in wanted], length, Static(), first)
         points = [
-            {**theta, "seed": seed, "auc": run.auc, "final": run.final} for (theta, seed), run in zip(cells, runs, strict=True)
+            {**theta, "seed": seed, "auc": run.auc, "final": run.final}
+            for (theta, seed), run in zip(wanted, runs, strict=True)
         ]
         state = fast.init(keys(range(LANES)), variant)
         random = fast.evaluate(state, keys(range(100, 100 + LANES)), RANDOM_EPISODES // LANES)

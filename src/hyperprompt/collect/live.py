@@ -17,7 +17,7 @@ from hyperprompt.agents.loop import update_steps
 from hyperprompt.collect import design
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.design import Perturbed, branches, round_seed
+from hyperprompt.collect.design import ODDS, Perturbed, branches, round_seed
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
@@ -36,7 +36,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """
     rng = np.random.default_rng(round_seed(recipe.env, round_))
     run = LiveRun(recipe.run_config(seed=int(rng.integers(2**31))))
-    behaviour = Perturbed(int(rng.integers(2**31)))
+    behaviour = Perturbed(int(rng.integers(2**31)), ODDS[recipe.behaviour])
     horizon = horizon_of(run, recipe)
     due = stops(rng, recipe.checkpoints, run.total_steps - horizon)
     found: list[Checkpoint] = []
@@ -47,7 +47,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
                 due = due[1:]
             if not due:
                 break
-            if run.meta.intervals:
+            if run.meta.intervals or recipe.behaviour == "near":
                 run.apply(behaviour.decide([run.state()])[0], behaviour.name)
             else:
                 begin(run, first_theta(rng, run.state()))

@@ -83,7 +83,9 @@ def missing(collection: Collection, out: Path) -> tuple[list[Round], list[Part]]
     if gone := [name for name in listed if name in wanted and not (out / name).exists()]:
         manifest.forget(out, gone)
     parts = dataset.parts(out) if manifest.listing(out) else []
-    known = {part.name: part.config for part in parts}
+    # A part from before a key existed was collected with its default.
+    defaults = Recipe(env="").model_dump(mode="json")
+    known = {part.name: defaults | part.config for part in parts}
     for name, (recipe, i) in wanted.items():
         config = config_of(recipe, i)
         if name in known and known[name] != config:

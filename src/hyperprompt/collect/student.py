@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.collect.features import features
-from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
 from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
@@ -45,6 +45,8 @@ class Branches:
     names: tuple[str, ...]
     noise: Floats
     """(checkpoints,), in units of the task: see `seed_noise`"""
+    task: NDArray[np.int64]
+    """(checkpoints,), which task each is of"""
 
 
 def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branches:
@@ -58,6 +60,7 @@ def arrays(checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> Branch
         group=np.repeat(np.arange(len(checkpoints)), sizes),
         names=checkpoints[0].state.space.names,
         noise=np.array([seed_noise(s, c.seeds) for s, c in zip(scores, checkpoints, strict=True)]),
+        task=np.unique([c.task for c in checkpoints], return_inverse=True)[1],
     )
 
 
@@ -106,10 +109,12 @@ class Student:
     sees: Sees = "all"
     only: tuple[str, ...] = ()
     damping: float = 1.0
+    pessimism: float = 0.0
     name: str = "student"
 
     def effects(self, x: Floats) -> Floats:
-        """Predicted effects (or logits times tau), mean over the ensemble: (batch, features) -> (batch, names, 7)."""
+        """Effects over keep, (batch, features) -> (batch, names, 7): the ensemble's mean less `pessimism` times its deviation,
+        so that what networks that know different tasks do not agree on is left alone."""
         x = (x - self.centre) / self.width * _mask(self.sees, x.shape[1], len(self.names))
         out = []
         for layers in self.layers:
@@ -118,7 +123,8 @@ class Student:
                 h = h @ weight.T + bias
                 h = np.tanh(h) if i < len(layers) - 1 else h
             out.append(h.reshape(len(x), len(self.names), len(STEPS)))
-        result: Floats = np.mean(out, 0)
+        over_keep = np.array(out) - np.array(out)[..., KEEP, None]
+        result: Floats = over_keep.mean(0) - self.pessimism * over_keep.std(0)
         return result
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
@@ -133,6 +139,13 @@ class Student:
         ]
 
 
+def _shown(task: NDArray[np.int64], share: float, seed: int) -> NDArray[np.float32]:
+    """1 for the checkpoints of a random share of the tasks, at least one: (checkpoints,)."""
+    tasks = int(task.max()) + 1
+    chosen = np.random.default_rng(seed).permutation(tasks)[: max(1, round(share * tasks))]
+    return np.isin(task, chosen).astype(np.float32)
+
+
 def train(
     data: Branches,
     labels: Labels = "pooled",
@@ -141,9 +154,10 @@ def train(
     epochs: int = 400,
     hidden: int = 32,
     decay: float = 3e-3,
+    share: float = 1.0,
     **options: Any,
 ) -> Student:
-    """Fit one network a seed on all checkpoints. `options` are fields of `Student`.
+    """Fit one network a seed, each on the checkpoints of a random `share` of the tasks. `options` are fields of `Student`.
 
     Raises:
         UnknownName: `labels`, `choice` or `sees`; lists the valid ones.
@@ -161,11 +175,13 @@ def train(
     group, actions = torch.tensor(data.group), torch.tensor(data.actions)
     advantage = torch.tensor(advantages(data), dtype=torch.float32)
     target = torch.tensor(softmax(effects(data)[0] / tau), dtype=torch.float32)
-    weight = torch.tensor(1.0 / (data.noise**2 + tau**2), dtype=torch.float32)[group]
-    weight = weight / weight.mean()
+    trust = torch.tensor(1.0 / (data.noise**2 + tau**2), dtype=torch.float32)[group]
     members = []
     for seed in seeds:
         torch.manual_seed(seed)
+        shown = torch.tensor(_shown(data.task, share, seed))
+        weight = trust * shown[group]
+        weight = weight / weight.mean()
         inner, outer = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, len(data.names) * len(STEPS))
         torch.nn.init.zeros_(outer.weight)
         torch.nn.init.zeros_(outer.bias)
@@ -175,7 +191,7 @@ def train(
             noisy = (x + 0.1 * torch.randn_like(x)) * mask
             out = outer(torch.tanh(inner(noisy))).reshape(shape)
             if labels == "effects":
-                loss = -(target * torch.log_softmax(out / tau, -1)).sum(-1).mean()
+                loss = -(shown[:, None] * (target * torch.log_softmax(out / tau, -1)).sum(-1)).mean()
             else:
                 out = out - out.mean(-1, keepdim=True)
                 predicted = out[group].gather(2, actions[:, :, None])[:, :, 0].sum(1)

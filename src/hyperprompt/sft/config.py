@@ -51,6 +51,10 @@ class SFTConfig(BaseModel):
     same policy, taught by labels that differ more between states. 1 with a continuous head: no temperature undoes it there."""
     mean_share: float = Field(default=0.5, ge=0, le=1)
     """w of the score (1 - w) end + w mean of a branch."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the tasks that each of the networks of `pooled` is shown, so that they differ where tasks do."""
+    pessimism: float = Field(default=0.0, ge=0)
+    """Deviations between those networks that are taken off every effect but keep's: where they do not agree, keep."""
     rank: int = Field(default=16, ge=0)
     """Of the low-rank adapters; 0 trains every weight, in float32."""
     layers: int | None = Field(default=None, ge=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +32,16 @@ def kind(state: MetaState) -> Kind:
     return state.task.algorithm, state.space.names
 
 
-def teachers(checkpoints: Sequence[Checkpoint], mean_share: float) -> dict[Kind, Student]:
-    """Effects of every algorithm and set of hyperparameters that has branches, an ensemble each; `pooled` asks them."""
+def teachers(checkpoints: Sequence[Checkpoint], mean_share: float, **options: Any) -> dict[Kind, Student]:
+    """Effects of every algorithm and set of hyperparameters that has branches, an ensemble each; `pooled` asks them.
+
+    `options` go to `collect.student.train`.
+    """
     groups: dict[Kind, list[Checkpoint]] = defaultdict(list)
     for c in checkpoints:
         if len(c.seeds):
             groups[kind(c.state)].append(c)
-    return {key: train(arrays(group, mean_share)) for key, group in groups.items()}
+    return {key: train(arrays(group, mean_share), **options) for key, group in groups.items()}
 
 
 def pooled(students: Mapping[Kind, Student], state: MetaState, tau: float) -> dict[str, Floats]:
