@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hyperprompt.collect.design import Perturbed, branches, joint_actions
+from hyperprompt.collect.design import ODDS, Perturbed, branches, joint_actions
 
 
 def test_every_level_is_tried_equally_often():
@@ -29,3 +29,9 @@ def test_the_behaviour_controller_is_a_function_of_seed_lane_and_index(state):
     assert len({tuple(sorted(a.delta.items())) for a in first}) > 1
     assert first != Perturbed(4).decide([state(2)] * 6)
     assert first != Perturbed(3).decide([state(3)] * 6)
+
+
+def test_how_often_the_behaviour_controller_steps(state):
+    for odds in ODDS.values():
+        answers = Perturbed(3, odds).decide([state(2)] * 1000)
+        assert abs(np.mean([bool(answer.delta) for answer in answers]) - odds) < 0.05

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.hosted import Host, Pool
 from hyperprompt.collect.sources import find, full, relatives, short
 from hyperprompt.collect.split import check, part_of
-from hyperprompt.collect.steer import LANES, keys
+from hyperprompt.collect.steer import LANES, collector, keys
 from hyperprompt.envs.envpool import EnvPoolVecEnv
 from hyperprompt.envs.seeding import spread
 from hyperprompt.errors import InvalidValue
@@ -76,15 +78,15 @@ def test_ppo_learns_and_branches_begin_new_episodes_while_the_run_goes_on() -> N
 
 
 def test_a_round_is_a_function_of_task_and_number() -> None:
-    recipe = Recipe(
-        env=CARTPOLE, steps=6 * 512, actions=3, seeds=1, horizon_updates=1, episodes=2, scale=(20.0, 500.0), rounds=1
-    )
+    size: dict[str, Any] = {"steps": 6 * 512, "actions": 3, "seeds": 1, "horizon_updates": 1, "episodes": 2}
+    recipe = Recipe(env=CARTPOLE, scale=(20.0, 500.0), behaviour="near", **size)
     first, second = (branches.collect_round(recipe, 0) for _ in range(2))
     assert len(first) == LANES
     assert {(c.family, c.task) for c in first} == {("envpool", CARTPOLE)}
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.end, other.end)
     assert all(np.isfinite(c.end).all() for c in first)
+    assert np.mean([c.state.intervals[0].theta["learning_rate"] == 3e-4 for c in first if c.state.intervals]) > 0.5
 
 
 def test_names() -> None:
@@ -99,5 +101,7 @@ def test_sealed_tasks_stay_sealed_under_a_compiled_learner() -> None:
     assert part_of("envpool/Swimmer-v5") == "source"
     with pytest.raises(InvalidValue, match="sealed"):
         check("envpool/HalfCheetah-v5", {})
+    with pytest.raises(InvalidValue, match="sealed"):
+        collector("envpool/HalfCheetah-v5")
     with pytest.raises(InvalidValue, match="validation"):
         check("envpool/Walker2d-v5", {})

@@ -113,6 +113,21 @@ def test_a_folder_with_other_settings_is_refused(tmp_path: Path, short: Collecti
         stage.run(other, tmp_path / "out")
 
 
+def test_a_part_from_before_a_key_existed_has_its_default(
+    tmp_path: Path, short: Collection, quick: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = stage.config_of
+    with monkeypatch.context() as before:
+        before.setattr(stage, "config_of", lambda *of: {k: v for k, v in complete(*of).items() if k != "behaviour"})
+        stage.run(short, tmp_path / "out")
+    quick.clear()
+    stage.run(short, tmp_path / "out")
+    assert not quick
+    near = short.model_copy(update={"tasks": (short.tasks[0].model_copy(update={"behaviour": "near"}),)})
+    with pytest.raises(InvalidValue, match="behaviour='wide', not 'near'"):
+        stage.run(near, tmp_path / "out")
+
+
 def test_a_damaged_folder_is_refused_by_the_file_s_name(tmp_path: Path, short: Collection, quick: list[int]) -> None:
     out = tmp_path / "out"
     stage.run(short, out)

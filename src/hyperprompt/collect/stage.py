@@ -84,7 +84,7 @@ def missing(collection: Collection, out: Path) -> tuple[list[Round], list[Part]]
         manifest.forget(out, gone)
     parts = dataset.parts(out) if manifest.listing(out) else []
     # A part from before a key existed was collected with its default.
-    defaults = Recipe(env="").model_dump(mode="json")
+    defaults = Recipe(env="").model_dump(mode="json", exclude={"rounds"})
     known = {part.name: defaults | part.config for part in parts}
     for name, (recipe, i) in wanted.items():
         config = config_of(recipe, i)

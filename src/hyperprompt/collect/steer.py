@@ -10,11 +10,12 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from hyperprompt.collect import ppo, sac, sources, tasks
+from hyperprompt.collect import ppo, sac, sources, split, tasks
 from hyperprompt.collect.compiled import Collector, Ended, Rows, space_of
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Agent, Controller, Signals, Task
+from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.interval import IntervalSchedule
@@ -58,7 +59,13 @@ class SteeredRun:
 
 
 def collector(task: str, n_steps: int = N_STEPS) -> Collector:
-    """The collector of a base task, of the algorithm that trains there; `n_steps`: of a rollout of PPO."""
+    """The collector of a base task, of the algorithm that trains there; `n_steps`: of a rollout of PPO.
+
+    Raises:
+        InvalidValue: a sealed test task, which only `hyperprompt benchmark` looks at, and counts.
+    """
+    if split.part_of(sources.full(task)) == "test":
+        raise InvalidValue(f"{task} is a sealed test task: no compiled run is made of it (docs/split.md)")
     made = tasks.make(task)
     return sac.Collector(made) if sources.find(task).algorithm == "sac" else ppo.Collector(made, n_steps=n_steps)
 
