@@ -32,7 +32,6 @@ class Base(Protocol):
     continuous: bool
     image: bool
     limit: int
-    forks: bool
 
     def reset(self, key: Array) -> tuple[Array, Any]: ...
     def step(self, key: Array, inner: Any, action: Array) -> tuple[Any, Raw]: ...
@@ -44,8 +43,6 @@ class Gymnax:
     Raises:
         MissingDependency: gymnax is not installed.
     """
-
-    forks = True
 
     def __init__(self, source: Source) -> None:
         try:

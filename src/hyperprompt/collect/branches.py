@@ -92,9 +92,9 @@ def explore(
     order = sorted(range(len(thetas)), key=lambda i: thetas[i][collector.dear])
     for block in (order[i : i + LANES] for i in range(0, len(order), LANES)):
         lanes = [block[min(i, len(block) - 1)] for i in range(LANES)]
-        state = collector.branch(start, keys([seeds[i] for i in lanes]))
         theta = {name: np.asarray([thetas[i][name] for i in lanes]) for name in thetas[0]}
-        state, rows = collector.advance(state, theta, horizon)
+        with collector.task.visit():
+            state, rows = collector.advance(collector.branch(start, keys([seeds[i] for i in lanes])), theta, horizon)
         scores = collector.evaluate(state, keys([0] * LANES), episodes).mean(1)
         with np.errstate(invalid="ignore"):
             means = rows["return_sum"].sum(0) / rows["episodes"].sum(0)

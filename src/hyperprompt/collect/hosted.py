@@ -7,7 +7,8 @@ a state goes on once only, and what branches begins new episodes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -22,8 +23,8 @@ from hyperprompt.collect.bases import Raw
 from hyperprompt.envs.envpool import build
 from hyperprompt.errors import InvalidValue
 
-ALIVE = 32
-"""Pools kept: those of runs that go on, and of whatever was branched or evaluated since they were last stepped."""
+ALIVE = 2
+"""Runs that go on side by side; a pool of a hundred bodies is half a gigabyte."""
 
 
 class Handle(NamedTuple):
@@ -74,7 +75,6 @@ class Host:
     """
 
     image = False
-    forks = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -93,6 +93,18 @@ class Host:
         probe.close()
         self._pools: OrderedDict[int, Pool] = OrderedDict()
         self._numbers = count()
+        self._visitors: list[int] | None = None
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Environments that are begun within are closed at its end, and cost no run that goes on its place."""
+        self._visitors = []
+        try:
+            yield
+        finally:
+            for number in self._visitors:
+                self._pools.pop(number).close()
+            self._visitors = None
 
     def reset(self, key: Array) -> tuple[Array, Handle]:
         seen = jax.ShapeDtypeStruct((self.observation_size,), jnp.float32)
@@ -111,8 +123,11 @@ class Host:
         seeds = np.asarray(seeds)
         number, pool = next(self._numbers), Pool(self.name, [int(s) % 2**31 for s in seeds.reshape(-1)])
         self._pools[number] = pool
-        while len(self._pools) > ALIVE:
-            self._pools.popitem(last=False)[1].close()
+        if self._visitors is None:
+            while len(self._pools) > ALIVE:
+                self._pools.popitem(last=False)[1].close()
+        else:
+            self._visitors.append(number)
         return pool.reset().reshape(*seeds.shape, -1), np.full(seeds.shape, number, np.int32)
 
     def _go_on(self, numbers: Any, steps: Any, action: Any) -> tuple[NDArray[Any], ...]:

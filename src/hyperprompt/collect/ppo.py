@@ -87,11 +87,12 @@ class Collector:
     def branch(self, state: State, keys: Array) -> State:
         """The same runs under other random numbers, `keys`: shape (runs,); in new episodes where environments do not fork."""
         state = state._replace(key=keys)
-        return state if self.task.forks else self._begin(state)
+        return self._begin(state) if self.task.host else state
 
     def evaluate(self, state: State, keys: Array, episodes: int = 16) -> np.ndarray[Any, Any]:
         """Returns of whole episodes under the stochastic policy, shape (runs, episodes); `keys`: shape (runs,)."""
-        return np.asarray(self._evaluate(state, keys, episodes))
+        with self.task.visit():
+            return np.asarray(self._evaluate(state, keys, episodes))
 
     # -- compiled -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ always sums of the task's own rewards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -72,8 +73,12 @@ class JaxTask:
     step: Callable[[Array, EnvState, Array, Variant], tuple[EnvState, Step]]
     continuous: bool = False
     """Actions are then `action_size` numbers, which the task clips to its bounds, otherwise one of `action_size`."""
-    forks: bool = True
-    """Whether an environment's state can go on twice; where not, what branches begins new episodes."""
+    host: hosted.Host | None = None
+    """Who keeps the environments, where they are no values; a state then goes on once, and what branches begins new episodes."""
+
+    def visit(self) -> AbstractContextManager[None]:
+        """Whatever is begun within goes on no longer than that."""
+        return self.host.visit() if self.host else nullcontext()
 
 
 @cache
@@ -107,9 +112,8 @@ def _varied(name: str, source: Source, base: Base) -> JaxTask:
         outcome = Step(seen, final, reward, raw.score, raw.terminated, raw.truncated)
         return EnvState(inner, action, jnp.where(done, 0.0, owed)), outcome
 
-    return JaxTask(
-        name, base.observation_size, base.action_size, base.image, base.limit, reset, step, base.continuous, base.forks
-    )
+    host = base if isinstance(base, hosted.Host) else None
+    return JaxTask(name, base.observation_size, base.action_size, base.image, base.limit, reset, step, base.continuous, host)
 
 
 RANGES: Mapping[str, tuple[float, float]] = {"observation_scale": (0.2, 5.0), "reward_scale": (0.1, 10.0), "gain": (0.1, 10.0)}
