@@ -74,7 +74,7 @@ class JaxTask:
     continuous: bool = False
     """Actions are then `action_size` numbers, which the task clips to its bounds, otherwise one of `action_size`."""
     host: hosted.Host | None = None
-    """Who keeps the environments, where they are no values; a state then goes on once, and what branches begins new episodes."""
+    """Who keeps the environments, where they are no values: a state goes on once then, what branches begins new episodes."""
 
     def visit(self) -> AbstractContextManager[None]:
         """Whatever is begun within goes on no longer than that."""
