@@ -51,7 +51,7 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-COLLECTIONS = source continuous long-rollouts sac
+COLLECTIONS = source continuous long-rollouts bodies sac
 BRANCHES = $(addprefix --data results/,gonogo/branches $(COLLECTIONS))
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model

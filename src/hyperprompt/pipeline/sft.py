@@ -46,7 +46,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     source = [c for c in read if c.task not in config.without]
     validation = [c for path in config.validation for c in dataset.read(Path(path), config.algorithms)]
     asked = (config.labels == "pooled" and not config.teacher) or validation
-    doubts = {"share": config.share, "pessimism": config.pessimism}
+    doubts = {"ceiling": config.ceiling, "share": config.share, "pessimism": config.pessimism}
     teachers = labels.teachers(source, config.mean_share, **doubts) if asked else {}
     examples, held_out = _examples(config, source, validation, teachers)
     model = build(config, [*examples, *held_out])

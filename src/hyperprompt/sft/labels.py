@@ -8,6 +8,7 @@ from small networks fitted to the branches of all checkpoints at once; they can 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,14 +33,16 @@ def kind(state: MetaState) -> Kind:
     return state.task.algorithm, state.space.names
 
 
-def teachers(checkpoints: Sequence[Checkpoint], mean_share: float, **options: Any) -> dict[Kind, Student]:
+def teachers(
+    checkpoints: Sequence[Checkpoint], mean_share: float, ceiling: float = math.inf, **options: Any
+) -> dict[Kind, Student]:
     """Effects of every algorithm and set of hyperparameters that has branches, an ensemble each; `pooled` asks them.
 
-    `options` go to `collect.student.train`.
+    Checkpoints of runs that stand at `ceiling` task units or above teach nothing. `options` go to `collect.student.train`.
     """
     groups: dict[Kind, list[Checkpoint]] = defaultdict(list)
     for c in checkpoints:
-        if len(c.seeds):
+        if len(c.seeds) and c.before < c.random + ceiling * c.unit:
             groups[kind(c.state)].append(c)
     return {key: train(arrays(group, mean_share), **options) for key, group in groups.items()}
 
