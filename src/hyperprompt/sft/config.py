@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -52,7 +51,7 @@ class SFTConfig(BaseModel):
     same policy, taught by labels that differ more between states. 1 with a continuous head: no temperature undoes it there."""
     mean_share: float = Field(default=0.5, ge=0, le=1)
     """w of the score (1 - w) end + w mean of a branch."""
-    ceiling: float = Field(default=math.inf, gt=0)
+    ceiling: float | None = Field(default=None, gt=0)
     """Checkpoints of runs that stand at this level or above, in task units, teach `pooled` nothing: where nothing is left to
     learn a lower rate always pays, and labels that know only such states let it fall everywhere."""
     share: float = Field(default=1.0, gt=0, le=1)

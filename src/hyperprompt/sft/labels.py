@@ -8,7 +8,6 @@ from small networks fitted to the branches of all checkpoints at once; they can 
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -34,7 +33,7 @@ def kind(state: MetaState) -> Kind:
 
 
 def teachers(
-    checkpoints: Sequence[Checkpoint], mean_share: float, ceiling: float = math.inf, **options: Any
+    checkpoints: Sequence[Checkpoint], mean_share: float, ceiling: float | None = None, **options: Any
 ) -> dict[Kind, Student]:
     """Effects of every algorithm and set of hyperparameters that has branches, an ensemble each; `pooled` asks them.
 
@@ -42,7 +41,7 @@ def teachers(
     """
     groups: dict[Kind, list[Checkpoint]] = defaultdict(list)
     for c in checkpoints:
-        if len(c.seeds) and c.before < c.random + ceiling * c.unit:
+        if len(c.seeds) and (ceiling is None or not c.before >= c.random + ceiling * c.unit):
             groups[kind(c.state)].append(c)
     return {key: train(arrays(group, mean_share), **options) for key, group in groups.items()}
 
