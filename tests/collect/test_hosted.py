@@ -108,3 +108,14 @@ def test_sealed_tasks_stay_sealed_under_a_compiled_learner() -> None:
         collector("envpool/HalfCheetah-v5")
     with pytest.raises(InvalidValue, match="validation"):
         check("envpool/Walker2d-v5", {})
+
+
+def test_a_visit_within_a_visit_closes_its_own_alone() -> None:
+    host, action = Host("CartPole-v1"), np.zeros(1, np.int32)
+    with host.visit():
+        _, outer = jax.vmap(host.reset)(keys([0]))
+        with host.visit():
+            _, inner = jax.vmap(host.reset)(keys([1]))
+        jax.block_until_ready(jax.vmap(host.step)(keys([0]), outer, action))
+        with pytest.raises(Exception, match="not those of pool"):
+            jax.block_until_ready(jax.vmap(host.step)(keys([0]), inner, action))

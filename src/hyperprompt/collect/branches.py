@@ -23,7 +23,6 @@ from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import Perturbed
 from hyperprompt.collect.steer import LANES, Fleet, collector, keys
 from hyperprompt.core import STEPS
-from hyperprompt.envs.scale import TaskScale
 from hyperprompt.hyperparameters import Theta
 from hyperprompt.meta.interval import IntervalSchedule
 
@@ -104,7 +103,7 @@ def explore(
 
 
 def checkpoint(
-    collector: Collector, fleet: Fleet, lane: int, design: Design, scale: TaskScale, seed: int, before: float
+    collector: Collector, fleet: Fleet, lane: int, recipe: Recipe, design: Design, seed: int, before: float
 ) -> Checkpoint:
     """Every branch from lane `lane` of `fleet` as it stands."""
     meta = fleet.runs[lane].meta
@@ -120,13 +119,12 @@ def checkpoint(
     end, mean = explore(collector, pick(fleet.state, lane), thetas, seeds.tolist(), horizon, design.episodes)
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
     branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
-    task = sources.full(collector.task.name)
-    return designs.checkpoint(state, task.partition("/")[0], task, meta.name, variant, scale, branched)
+    return designs.checkpoint(state, recipe.family, recipe.env, meta.name, variant, recipe.task_scale(), branched)
 
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """LANES runs with perturbed settings, one checkpoint each. Deterministic in (task, round)."""
-    task, scale = sources.short(recipe.env), recipe.task_scale()
+    task = sources.short(recipe.env)
     fast = collector(task, **recipe.rollout())
     design, near = Design.of(recipe, fast), recipe.behaviour == "near"
     seed = designs.round_seed(task, round_)
@@ -145,7 +143,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
         if due:
             before = fast.evaluate(fleet.state, keys([0] * LANES), design.episodes).mean(1)
             for lane in due:
-                found.append(checkpoint(fast, fleet, lane, design, scale, seed[0] * 1000 + round_, float(before[lane])))
+                found.append(checkpoint(fast, fleet, lane, recipe, design, seed[0] * 1000 + round_, float(before[lane])))
         if fleet.done >= max(stops):
             return found
         fleet.decide(behaviour)

@@ -88,7 +88,7 @@ class Recipe(BaseModel):
 
     @property
     def compiled(self) -> bool:
-        return self.env.partition("/")[0] in COMPILED
+        return sources.is_compiled(self.env)
 
     @property
     def family(self) -> str:

@@ -29,7 +29,7 @@ class Perturbed:
     """The behaviour controller: at given odds a random joint step, else keep; drawn from (seed, run, decision index)."""
 
     seed: int
-    odds: float = 0.5
+    odds: float = ODDS["wide"]
     name: str = "perturbed"
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:

@@ -93,18 +93,19 @@ class Host:
         probe.close()
         self._pools: OrderedDict[int, Pool] = OrderedDict()
         self._numbers = count()
-        self._visitors: list[int] | None = None
+        self._visits = 0
 
     @contextmanager
     def visit(self) -> Iterator[None]:
         """Environments that are begun within are closed at its end, and cost no run that goes on its place."""
-        self._visitors = []
+        known = set(self._pools)
+        self._visits += 1
         try:
             yield
         finally:
-            for number in self._visitors:
+            self._visits -= 1
+            for number in self._pools.keys() - known:
                 self._pools.pop(number).close()
-            self._visitors = None
 
     def reset(self, key: Array) -> tuple[Array, Handle]:
         seen = jax.ShapeDtypeStruct((self.observation_size,), jnp.float32)
@@ -123,11 +124,8 @@ class Host:
         seeds = np.asarray(seeds)
         number, pool = next(self._numbers), Pool(self.name, [int(s) % 2**31 for s in seeds.reshape(-1)])
         self._pools[number] = pool
-        if self._visitors is None:
-            while len(self._pools) > ALIVE:
-                self._pools.popitem(last=False)[1].close()
-        else:
-            self._visitors.append(number)
+        while len(self._pools) > ALIVE and not self._visits:
+            self._pools.popitem(last=False)[1].close()
         return pool.reset().reshape(*seeds.shape, -1), np.full(seeds.shape, number, np.int32)
 
     def _go_on(self, numbers: Any, steps: Any, action: Any) -> tuple[NDArray[Any], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hyperprompt.collect.sources import COMPILED, full
+from hyperprompt.collect.sources import full, is_compiled
 from hyperprompt.envs.scale import TaskScale, task_scale
 from hyperprompt.errors import UnknownName
 
@@ -22,7 +22,7 @@ def scale_of(task: str) -> TaskScale:
         UnknownName: it has not been measured; lists the tasks that have.
         InvalidValue: a live task without a scale.
     """
-    if task.partition("/")[0] not in COMPILED:
+    if not is_compiled(task):
         return task_scale(task)
     if task not in _table():
         raise UnknownName("compiled task with a measured scale", task, _table())

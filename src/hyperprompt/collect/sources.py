@@ -21,6 +21,11 @@ COMPILED = (GYMNAX, ENVPOOL)
 """The families whose learner is compiled."""
 
 
+def is_compiled(task: str) -> bool:
+    """Whether the name, a family's prefix included, is that of a task whose learner is compiled."""
+    return task.partition("/")[0] in COMPILED
+
+
 def _same(action: Any) -> Any:
     return action
 
@@ -99,7 +104,8 @@ def full(name: str) -> str:
 def relatives(task: str) -> frozenset[str]:
     """The tasks of the same environment, `task` among them: who leaves it out of what is learned from leaves out all of them.
 
-    Names have the family's prefix where `task` has it. Another family's task is its own only relative.
+    Names have the family's prefix where `task` has it. EnvPool's has the live task of its id beside it; any other is its own
+    only relative.
     """
     base = short(task)
     if base not in SOURCES:

@@ -123,7 +123,8 @@ class Student:
                 h = h @ weight.T + bias
                 h = np.tanh(h) if i < len(layers) - 1 else h
             out.append(h.reshape(len(x), len(self.names), len(STEPS)))
-        over_keep = np.array(out) - np.array(out)[..., KEEP, None]
+        members = np.array(out)
+        over_keep = members - members[..., KEEP, None]
         result: Floats = over_keep.mean(0) - self.pessimism * over_keep.std(0)
         return result
 

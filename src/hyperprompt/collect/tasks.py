@@ -20,7 +20,6 @@ from jax import Array
 
 from hyperprompt.collect import hosted, sources
 from hyperprompt.collect.bases import Base, Gymnax
-from hyperprompt.collect.sources import Source
 from hyperprompt.errors import InvalidValue
 
 
@@ -90,10 +89,10 @@ def make(name: str) -> JaxTask:
         MissingDependency: gymnax, or EnvPool, is not installed.
     """
     source = sources.find(name)
-    return _varied(name, source, hosted.Host(source.id) if source.hosted else Gymnax(source))
+    return _varied(name, hosted.Host(source.id) if source.hosted else Gymnax(source))
 
 
-def _varied(name: str, source: Source, base: Base) -> JaxTask:
+def _varied(name: str, base: Base) -> JaxTask:
     idle = jnp.zeros(base.action_size) if base.continuous else jnp.int32(0)
 
     def reset(key: Array, variant: Variant) -> tuple[Array, EnvState]:

@@ -105,6 +105,7 @@ class EnvPoolVecEnv(OpaqueVecEnv):
 
 
 def build(name: str, seeds: list[int], options: dict[str, Any]) -> Any:
+    """EnvPool's own pool, one seed an environment. Raises MissingDependency, or InvalidValue for what EnvPool cannot build."""
     try:
         import envpool
     except ImportError as error:
