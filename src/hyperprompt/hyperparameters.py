@@ -218,7 +218,6 @@ AVAILABLE: dict[str, HyperparameterSpace] = {
     "ppo": HyperparameterSpace(
         (
             _log("learning_rate", 1e-5, 3e-2, 3e-4),
-            # Not above the library's default: steps saved are then not paid for with more gradient updates than static makes.
             _integer("n_epochs", 1, 10, 10),
             _log("ent_coef", 1e-4, 0.2, 0.0),
             _linear("clip_range", 0.05, 0.4, 0.2),
@@ -279,6 +278,10 @@ TUNED_BY_DEFAULT: dict[str, tuple[str, ...]] = {
     # Not exploration_rate: a step would put a constant in place of the decay that DQN's exploration lives by.
     "dqn": ("learning_rate", "gradient_steps", "target_update_interval", "gamma"),
 }
+
+NOT_RAISED = ("n_epochs",)
+"""Of the default sets, those that go no higher than they begin: environment steps saved are then not paid for with more
+gradient updates than static makes. SAC's `gradient_steps` is not among them: it begins at its lowest, and could not move."""
 
 
 def for_algorithm(algorithm: str, action_dimensions: int = 1) -> HyperparameterSpace:

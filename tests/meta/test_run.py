@@ -57,13 +57,13 @@ def test_only_what_changes_is_set() -> None:
 
 
 def test_a_latent_integer_survives_until_another_changes_the_value() -> None:
-    agent = FakeAgent(n_epochs=1.0)
+    agent = FakeAgent(n_epochs=2.0)
     run = begin(agent)
-    take(run, 0, n_epochs=0.5)
-    assert agent.values["n_epochs"] == 1.0
-    run.observe(10, Signals())
-    take(run, 10, n_epochs=0.5)
+    take(run, 0, n_epochs=-0.4)
     assert agent.values["n_epochs"] == 2.0
+    run.observe(10, Signals())
+    take(run, 10, n_epochs=-0.4)
+    assert agent.values["n_epochs"] == 1.0
     agent.values["n_epochs"] = 7.0
     assert run.theta()["n_epochs"] == 7.0
 
@@ -86,6 +86,28 @@ def test_first_values_are_brought_within_the_users_bounds_alone() -> None:
     assert agent.values["learning_rate"] == 1e-3
     assert run.space["learning_rate"].default == 1e-3
     assert agent.values["ent_coef"] == 0.0
+
+
+def test_epochs_go_no_higher_than_the_user_set_them_unless_told_so() -> None:
+    agent: Any = FakeAgent(n_epochs=3.0)
+    take(begin(agent), 0, n_epochs=2.0)
+    assert agent.values["n_epochs"] == 3.0
+    take(begin(agent), 0, n_epochs=-0.6)
+    assert agent.values["n_epochs"] == 2.0
+    for free in (tuned_space(agent, ["n_epochs"]), tuned_space(agent, bounds={"n_epochs": (1, 8)})):
+        assert free["n_epochs"].high >= 8
+    assert tuned_space(agent, requires=["n_epochs"])["n_epochs"].high == 10
+
+
+def test_epochs_that_begin_at_their_lowest_are_left_alone() -> None:
+    agent: Any = FakeAgent(n_epochs=1.0)
+    assert "n_epochs" not in tuned_space(agent).names
+    assert tuned_space(agent, requires=["n_epochs"])["n_epochs"].high == 10
+
+
+def test_a_first_value_above_the_range_does_not_widen_it() -> None:
+    agent: Any = FakeAgent(n_epochs=20.0)
+    assert tuned_space(agent)["n_epochs"].high == 10
 
 
 def test_a_run_goes_on_from_its_own_record() -> None:

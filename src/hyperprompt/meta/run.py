@@ -9,7 +9,7 @@ from typing import Any
 from hyperprompt.controllers.guard import constrain
 from hyperprompt.core import Agent, Decision, Interval, MetaAction, MetaState, Signals, Task
 from hyperprompt.errors import InvalidValue
-from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, for_algorithm
+from hyperprompt.hyperparameters import NOT_RAISED, TUNED_BY_DEFAULT, HyperparameterSpace, for_algorithm
 
 Bounds = Mapping[str, tuple[float, float]]
 
@@ -128,20 +128,31 @@ def tuned_space(
     for name in (*(tune or ()), *bounds, *requires):
         if name in agent.refused:
             raise InvalidValue(f"{name} cannot be tuned: {agent.refused[name]}")
-    return _selected(agent.space, agent.algorithm, tune, bounds, requires)
+    return selected(agent.space, agent.algorithm, tune, bounds, requires)
 
 
 def check_names(algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str] = ()) -> None:
     """The part of `tuned_space` that needs no agent, so that the command line can refuse before anything starts."""
-    _selected(for_algorithm(algorithm), algorithm, tune, bounds, requires)
+    selected(for_algorithm(algorithm), algorithm, tune, bounds, requires)
 
 
-def _selected(
-    space: HyperparameterSpace, algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str]
+def selected(
+    space: HyperparameterSpace, algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str] = ()
 ) -> HyperparameterSpace:
+    """The part of `space` under control, whose defaults are a run's first values. Of the algorithm's default set those in
+    `NOT_RAISED` go no higher than they begin, and are left out where they begin at their lowest; `tune`, `bounds` and
+    `requires` lift that.
+
+    Raises:
+        UnknownName, InvalidValue: see `tuned_space`.
+    """
     if tune is None:
-        defaults = (name for name in TUNED_BY_DEFAULT[algorithm] if name in space.names)
+        free = {*bounds, *requires}
+        caps = {h.name: min(h.high, h.default) for h in space if h.name in NOT_RAISED and h.name not in free}
+        fixed = [name for name, cap in caps.items() if cap <= space[name].low]
+        defaults = (name for name in TUNED_BY_DEFAULT[algorithm] if name in space.names and name not in fixed)
         tune = tuple(dict.fromkeys((*defaults, *requires)))
+        space = space.bounded({name: (space[name].low, cap) for name, cap in caps.items() if name not in fixed})
     if not tune:
         raise InvalidValue("tune is empty: name at least one hyperparameter")
     missing = [name for name in requires if name not in tune]

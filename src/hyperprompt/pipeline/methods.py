@@ -16,7 +16,8 @@ from hyperprompt.config import RunConfig, validated
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
-from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.meta.run import selected
 from hyperprompt.pipeline import results
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
@@ -184,9 +185,9 @@ def search_space(config: RunConfig) -> HyperparameterSpace:
     dimensions = 1
     if config.algorithm == "sac":
         dimensions = envs.describe(config.env, **config.env_options).action_size
-    space = for_algorithm(config.algorithm, dimensions).subset(config.tune or TUNED_BY_DEFAULT[config.algorithm])
     given = {k: float(v) for k, v in config.agent.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return space.bounded(config.bounds).starting_at(given)
+    space = for_algorithm(config.algorithm, dimensions).starting_at(given)
+    return selected(space, config.algorithm, config.tune, config.bounds)
 
 
 def arguments(space: HyperparameterSpace, theta: Theta) -> dict[str, float | int]:
