@@ -10,7 +10,10 @@ from hyperprompt.collect import branches
 from hyperprompt.collect.branches import PARTS, Design, first_theta
 from hyperprompt.collect.compiled import space_of
 from hyperprompt.collect.config import Recipe
-from hyperprompt.collect.steer import LANES, collector
+from hyperprompt.collect.steer import LANES, Fleet, collector
+from hyperprompt.collect.tasks import Variant
+from hyperprompt.controllers.fixed import Static
+from hyperprompt.core import MetaAction
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
 
 PPO, SAC = collector("lake"), collector("point")
@@ -77,6 +80,71 @@ def test_a_round_of_ppo_on_continuous_actions_has_the_meta_states_of_live_runs()
     for c in found:
         assert np.isfinite(c.end).all()
         assert all(set(interval.signals.values) <= set(measures.NAMES["ppo"]) for interval in c.state.intervals)
+
+
+def fleet_of(updates: int) -> Fleet:
+    """Two lanes of lake, one interval behind them, their learning rates apart."""
+    fleet = Fleet(PPO, ["lake", "lake"], [Variant()] * 2, [1, 2], updates, [{}, {"learning_rate": 3e-3}])
+    fleet.decide(Static())
+    fleet.go_on()
+    return fleet
+
+
+def test_a_fork_goes_on_as_the_run_would_and_leaves_it_alone():
+    fleet = fleet_of(6)
+    before = fleet.runs[1].meta.state(fleet.step)
+    twin = fleet.fork(1, [5] * LANES)
+    assert {run.meta.state(twin.step).theta["learning_rate"] for run in twin.runs} == {3e-3}
+    assert len({run.meta.name for run in twin.runs}) == LANES
+    assert [run.meta.state(twin.step).intervals for run in twin.runs] == [before.intervals] * LANES
+    twin.runs[0].meta.apply(before, MetaAction({"learning_rate": -1.0}), "test", 0.0)
+    rows = twin.go_on()
+    np.testing.assert_array_equal(rows["return_sum"][:, 1], rows["return_sum"][:, 7])
+    assert twin.runs[0].meta.state(twin.step).theta["learning_rate"] == pytest.approx(1.5e-3)
+    assert (fleet.done, twin.done) == (1, 2)
+    assert fleet.runs[1].meta.state(fleet.step) == before
+    assert twin.go_on(most=1)["episodes"].shape == (1, LANES)
+
+
+def test_branches_go_on_under_the_controller_to_the_end_of_the_run():
+    seen: list[tuple[int, float]] = []
+
+    class Halving:
+        name = "halving"
+
+        def decide(self, states):
+            seen.extend((state.index, state.theta["learning_rate"]) for state in states)
+            return [MetaAction({"learning_rate": -1.0}) for _ in states]
+
+    fleet = fleet_of(4)
+    moves = [{"learning_rate": 1.0}, {"learning_rate": 0.0}]
+    end, mean = branches.explore(fleet, 0, moves, [3, 3], 3, 2, Halving())
+    assert np.isfinite(end).all() and np.isfinite(mean).all()
+    # One decision is the branch's own; after it the controller's, from where the step led.
+    assert {index for index, _ in seen} == {2, 3}
+    assert sorted({rate for index, rate in seen if index == 2}) == pytest.approx([3e-4, 6e-4])
+    assert sorted({rate for index, rate in seen if index == 3}) == pytest.approx([1.5e-4, 3e-4])
+
+
+def test_the_rest_of_the_run_as_horizon():
+    design = Design.of(Recipe(env="gymnax/lake", steps=20 * 512, horizon_updates=0), PPO)
+    assert design.horizon == design.updates == 20
+
+
+@pytest.mark.slow
+def test_a_round_to_the_end_of_the_run(tmp_path):
+    file = tmp_path / "schedule.yaml"
+    file.write_text(
+        "schedule: [{progress: 0, theta: {learning_rate: 0.0006}}, {progress: 0.3, theta: {learning_rate: 0.0001}}]"
+    )
+    recipe = Recipe(
+        env="gymnax/lake", actions=3, steps=6 * 512, horizon_updates=0, episodes=2, behaviour="near",
+        controller=f"schedule-steps:{file}",
+    )  # fmt: skip
+    found = branches.collect_round(recipe, 0)
+    assert {c.state.step + c.horizon for c in found} == {6 * 512}
+    began = [c.state.intervals[0].theta["learning_rate"] for c in found if c.state.intervals]
+    assert sum(rate == pytest.approx(6e-4) for rate in began) > len(began) / 2
 
 
 @pytest.mark.slow

@@ -67,6 +67,9 @@ BAD: dict[str, tuple[Any, list[str]]] = {
         {"tasks": [{"env": "gymnax/catch", "set": {"agent.n_steps": 30}}]},
         ["gymnax/catch", "multiple of 4"],
     ),
+    "live branches to the end": ({"horizon_updates": 0}, ["CartPole-v1", "horizon_updates", "compiled"]),
+    "live branches under a controller": ({"controller": "random"}, ["CartPole-v1", "controller", "compiled"]),
+    "negative horizon": ({"horizon_updates": -1}, ["horizon_updates", "greater than or equal to 0"]),
     "no evaluation of a compiled task": ({"tasks": ["gymnax/catch"], "episodes": 0}, ["gymnax/catch", "episodes"]),
     "no YAML": ("tasks: [", ["collection.yaml", "YAML"]),
     "no keys": ("- CartPole-v1", ["keys and values"]),
@@ -112,6 +115,7 @@ def test_validation_tasks_may_be_collected_from_where_the_file_says_so(tmp_path:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_collections_can_be_read(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(SHIPPED[0].parents[1] / "results")  # of schedules
     if path.stem.startswith("roll"):
         with pytest.raises(InvalidValue, match="no control of 'hyperprompt sft'"):
             config.load(path)

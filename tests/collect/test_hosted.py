@@ -11,7 +11,7 @@ from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.hosted import Host, Pool
 from hyperprompt.collect.sources import find, full, relatives, short
 from hyperprompt.collect.split import check, part_of
-from hyperprompt.collect.steer import LANES, collector, keys
+from hyperprompt.collect.steer import LANES, collector, keys, pick
 from hyperprompt.envs.envpool import EnvPoolVecEnv
 from hyperprompt.envs.seeding import spread
 from hyperprompt.errors import InvalidValue
@@ -72,7 +72,7 @@ def test_ppo_learns_and_branches_begin_new_episodes_while_the_run_goes_on() -> N
     ends = []
     for _ in range(3):  # more than are kept alive: what is visited costs the run nothing
         with fast.task.visit():
-            fork = fast.branch(branches.pick(state, 0, 2), keys([7, 7]))
+            fork = fast.branch(pick(state, 0, 2), keys([7, 7]))
             assert not np.asarray(fork.running).any()
             ends.append(fast.advance(fork, {}, 2)[1]["return_sum"])
     np.testing.assert_array_equal(ends[0], ends[1])

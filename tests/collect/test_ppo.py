@@ -9,10 +9,9 @@ pytest.importorskip("gymnax")
 
 from hyperprompt.agents import measures
 from hyperprompt.collect import tasks
-from hyperprompt.collect.branches import pick
 from hyperprompt.collect.equations import DEFAULTS, Batch, Categorical, Gaussian, forward
 from hyperprompt.collect.ppo import Collector
-from hyperprompt.collect.steer import keys
+from hyperprompt.collect.steer import keys, pick
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.errors import InvalidValue, UnknownName
 

@@ -10,10 +10,9 @@ pytest.importorskip("gymnax")
 from hyperprompt.agents import measures
 from hyperprompt.collect import sac_equations as equations
 from hyperprompt.collect import tasks
-from hyperprompt.collect.branches import pick
 from hyperprompt.collect.sac import Q_BATCH, Collector
 from hyperprompt.collect.sac_equations import Batch, Learner
-from hyperprompt.collect.steer import interval_signals, keys
+from hyperprompt.collect.steer import interval_signals, keys, pick
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.errors import InvalidValue, UnknownName
 

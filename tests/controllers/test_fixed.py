@@ -69,6 +69,26 @@ def test_schedule_replays_by_progress(state: States, tmp_path: Path) -> None:
         assert now.space.shift(now.theta, action.delta)["learning_rate"] == pytest.approx(expected)
 
 
+def test_a_schedule_s_steps_lead_from_wherever_the_run_stands(state: States, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    points = [{"progress": p, "theta": {"learning_rate": r}} for p, r in ((0.0, 6e-4), (0.5, 1.5e-4))]
+    file.write_text(yaml.safe_dump({"schedule": points}))
+    steps = Schedule(file, relative=True)
+    assert steps.requires == ()
+    assert steps.name == f"schedule-steps:{file}"
+    first = replace(state(0), theta={**state(0).theta, "learning_rate": 1e-2})
+    assert steps.decide([first])[0].delta == {"learning_rate": pytest.approx(1.0)}  # from the default of 3e-4
+    later = state(2)
+    ends = {
+        i: replace(interval, step=step)
+        for i, (interval, step) in enumerate(zip(later.intervals, (20_000, 60_000), strict=True))
+    }
+    crossing = replace(later, step=60_000, intervals=tuple(ends.values()))
+    assert steps.decide([crossing])[0].delta == {"learning_rate": pytest.approx(-2.0)}
+    beyond = replace(later, step=90_000, intervals=(replace(ends[0], step=60_000), replace(ends[1], step=90_000)))
+    assert steps.decide([beyond])[0].delta == {"learning_rate": 0.0}
+
+
 @pytest.mark.parametrize(
     "text", ["", "[1, 2", "schedule: []", "schedule: [{progress: 0.1}]", "schedule: [{progress: 0, theta: {gamma: .nan}}]",
              "schedule: [{progress: x, theta: {a: 1}}]"],

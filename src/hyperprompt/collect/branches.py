@@ -1,33 +1,31 @@
 """Branch data: what different meta-actions at the same moment of the same run lead to.
 
 Along runs with perturbed settings, at a checkpoint, K random joint meta-actions are tried, each under S seeds that all
-actions share, and training goes on for a horizon of h updates. A branch is scored by evaluation episodes at its end.
+actions share, and training goes on for a horizon of h updates, or to the end of the run, under a controller; static keeps what
+was tried. A branch is scored by evaluation episodes at its end and by the returns on the way there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect import design as designs
 from hyperprompt.collect import sources, tasks
-from hyperprompt.collect.compiled import Collector, RunState, space_of
+from hyperprompt.collect.compiled import Collector, space_of
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import Perturbed
 from hyperprompt.collect.steer import LANES, Fleet, collector, keys
-from hyperprompt.core import STEPS
+from hyperprompt.controllers import registry
+from hyperprompt.core import STEPS, Controller, MetaAction
 from hyperprompt.hyperparameters import Theta
 from hyperprompt.meta.interval import IntervalSchedule
 
 Floats = NDArray[np.float64]
-State = TypeVar("State", bound=RunState)
 STOPS = ((0, 1, 2, 4, 9, 18, 30, 45), (0, 1, 4, 6, 12, 24, 36, 51))
 """Where each lane has its checkpoint, in parts of a run; rotated by round."""
 PARTS = 64
@@ -51,7 +49,8 @@ class Design:
         updates = collector.updates if recipe.steps is None else max(3, round(recipe.steps / collector.update_steps))
         off_policy = collector.algorithm == "sac"
         wanted = max(1, round(recipe.horizon_steps / collector.update_steps)) if off_policy else recipe.horizon_updates
-        return cls(recipe.actions, recipe.seeds, min(wanted, updates // 3), updates, recipe.episodes)
+        horizon = min(wanted, updates // 3) or updates
+        return cls(recipe.actions, recipe.seeds, horizon, updates, recipe.episodes)
 
     def stops(self, round_: int) -> list[int]:
         """Of each lane, at boundaries between intervals as near as can be to the shares of the default budget."""
@@ -68,37 +67,44 @@ def first_theta(rng: np.random.Generator, collector: Collector) -> dict[str, flo
     return {h.name: h.at(places[h.name]) for h in space}
 
 
-def pick(state: State, lane: int, copies: int = LANES) -> State:
-    """`copies` lanes that all go on from lane `lane`, generators included."""
-    picked: State = jax.tree.map(lambda x: jnp.repeat(x[lane][None], copies, axis=0), state)
-    return picked
-
-
 def explore(
-    collector: Collector,
-    start: RunState,
-    thetas: Sequence[Mapping[str, float]],
+    fleet: Fleet,
+    lane: int,
+    moves: Sequence[Theta],
     seeds: Sequence[int],
     horizon: int,
     episodes: int,
+    controller: Controller,
 ) -> tuple[Floats, Floats]:
-    """Train from `start` (all lanes alike) under each theta and seed, one pair a branch.
+    """Lane `lane` of `fleet` goes on for `horizon` updates after each joint step under each seed, one pair a branch; what is
+    decided after it is the controller's: with the rest of the run as horizon, Q(s_meta, delta) of that policy.
 
     Returns (evaluation return at the end, mean return of the episodes of the horizon), each of shape (branches,). Branches
     with equal seeds share all random numbers; those that cost alike run side by side, which saves time.
     """
-    end, mean = np.empty(len(thetas)), np.empty(len(thetas))
-    order = sorted(range(len(thetas)), key=lambda i: thetas[i][collector.dear])
+    end, mean = np.empty(len(moves)), np.empty(len(moves))
+    collector, state = fleet.collector, fleet.runs[lane].meta.state(fleet.step)
+    cost = [state.space.shift(state.theta, move)[collector.dear] for move in moves]
+    order = sorted(range(len(moves)), key=lambda i: cost[i])
     for block in (order[i : i + LANES] for i in range(0, len(order), LANES)):
         lanes = [block[min(i, len(block) - 1)] for i in range(LANES)]
-        theta = {name: np.asarray([thetas[i][name] for i in lanes]) for name in thetas[0]}
+        reports = []
         with collector.task.visit():
-            state, rows = collector.advance(collector.branch(start, keys([seeds[i] for i in lanes])), theta, horizon)
-        scores = collector.evaluate(state, keys([0] * LANES), episodes).mean(1)
+            twin = fleet.fork(lane, [seeds[i] for i in lanes])
+            for run, i in zip(twin.runs, lanes, strict=True):
+                run.meta.apply(state, MetaAction(moves[i]), "branch", 0.0)
+            until = fleet.done + horizon
+            while True:
+                reports.append(twin.go_on(until - twin.done))
+                if twin.done >= until:
+                    break
+                twin.decide(controller)
+        scores = collector.evaluate(twin.state, keys([0] * LANES), episodes).mean(1)
+        total, count = (np.concatenate([rows[name] for rows in reports]).sum(0) for name in ("return_sum", "episodes"))
         with np.errstate(invalid="ignore"):
-            means = rows["return_sum"].sum(0) / rows["episodes"].sum(0)
-        for lane, i in enumerate(block):
-            end[i], mean[i] = scores[lane], means[lane]
+            means = total / count
+        for place, i in enumerate(block):
+            end[i], mean[i] = scores[place], means[place]
     return end, mean
 
 
@@ -112,11 +118,10 @@ def checkpoint(
     rng = np.random.default_rng([seed, lane])
     steps, seeds = designs.branches(rng, design.actions, design.seeds, len(space))
     moves = [dict(zip(space.names, np.asarray(STEPS)[row], strict=True)) for row in steps]
-    thetas = [space.values(space.shift(state.theta, move)) for move in moves]
     # What learns only later can be told apart by no branch until then.
     idle = max(0, collector.idle - fleet.done)
     horizon = min(design.horizon + idle, fleet.updates - fleet.done)
-    end, mean = explore(collector, pick(fleet.state, lane), thetas, seeds.tolist(), horizon, design.episodes)
+    end, mean = explore(fleet, lane, moves, seeds.tolist(), horizon, design.episodes, registry.create(recipe.controller))
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
     branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
     return designs.checkpoint(state, recipe.family, recipe.env, meta.name, variant, recipe.task_scale(), branched)
@@ -136,7 +141,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     first: list[Theta] = [{} if stop == 0 or near else first_theta(rng, fast) for stop in stops]
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
     fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
-    behaviour = Perturbed(int(rng.integers(2**31)), designs.ODDS[recipe.behaviour])
+    behaviour = Perturbed(int(rng.integers(2**31)), designs.ODDS[recipe.behaviour], registry.create(recipe.controller))
     found: list[Checkpoint] = []
     while True:
         due = [lane for lane in range(LANES) if stops[lane] == fleet.done]

@@ -48,7 +48,8 @@ class Recipe(BaseModel):
     """branch: joint steps tried at checkpoints; roll: whole runs under `controller`, disturbed; bayes: runs of a tuner,
     labelled with the values it found best."""
     controller: str = "static"
-    """Steers the runs of mode roll."""
+    """Steers the runs of mode roll. Of compiled branches: the runs that are branched, perturbed, and every branch after the
+    step that is tried."""
     rounds: int = Field(default=1, ge=1, le=1000)
     """A compiled round is eight runs with a checkpoint each, another one run with `checkpoints`, or one search."""
     steps: int | None = Field(default=None, gt=0)
@@ -57,8 +58,9 @@ class Recipe(BaseModel):
     """K, joint steps tried at a checkpoint."""
     seeds: int = Field(default=2, ge=1, le=1000)
     """S, the seeds that all of them share."""
-    horizon_updates: int = Field(default=16, ge=1)
-    """h of on-policy algorithms; never more than a third of T."""
+    horizon_updates: int = Field(default=16, ge=0)
+    """h of on-policy algorithms; never more than a third of T. 0, on compiled tasks: the rest of the run, since short horizons
+    favour what pays at once, as a lower learning rate does (Wu et al. 2018, arXiv:1803.02021)."""
     horizon_steps: int = Field(default=4000, ge=1)
     """The same for off-policy ones, in environment steps."""
     episodes: int = Field(default=16, ge=0, le=4096)
@@ -190,6 +192,10 @@ def _check(recipe: Recipe, collection: Collection) -> None:
     if not recipe.compiled:
         check_set(recipe.set, "set", (*RESERVED, "steps", "every"))
         config = recipe.run_config(seed=0)
+        if recipe.mode == "branch" and (recipe.controller != "static" or not recipe.horizon_updates):
+            raise InvalidValue(
+                "controller, horizon_updates: of branches only compiled ones go on under a controller, or to the end"
+            )
         if recipe.mode == "bayes":
             tuners.create(recipe.tuner, search_space(config), 0)
         return

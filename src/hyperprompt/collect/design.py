@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.controllers.fixed import random_steps
-from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.controllers.fixed import Static, random_steps
+from hyperprompt.core import STEPS, Controller, MetaAction, MetaState
 from hyperprompt.durable import to_json
 from hyperprompt.envs.scale import TaskScale
 
@@ -26,20 +26,20 @@ ODDS: Mapping[str, float] = {"wide": 0.5, "near": 0.25}
 
 @dataclass
 class Perturbed:
-    """The behaviour controller: at given odds a random joint step, else keep; drawn from (seed, run, decision index)."""
+    """The behaviour controller: at given odds a random joint step, else that of `inner`; drawn from (seed, run, decision)."""
 
     seed: int
     odds: float = ODDS["wide"]
+    inner: Controller = field(default_factory=Static)
     name: str = "perturbed"
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
-        return [self._decide(lane, state) for lane, state in enumerate(states)]
-
-    def _decide(self, lane: int, state: MetaState) -> MetaAction:
-        rng = np.random.default_rng([self.seed, lane, state.index])
-        if rng.random() < 1.0 - self.odds:
-            return MetaAction()
-        return MetaAction(random_steps(rng, state.space.names))
+        answers = list(self.inner.decide(states))
+        for lane, state in enumerate(states):
+            rng = np.random.default_rng([self.seed, lane, state.index])
+            if rng.random() >= 1.0 - self.odds:
+                answers[lane] = MetaAction(random_steps(rng, state.space.names))
+        return answers
 
 
 @dataclass(frozen=True)

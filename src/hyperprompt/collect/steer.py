@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hyperprompt.collect import ppo, sac, sources, split, tasks
-from hyperprompt.collect.compiled import Collector, Ended, Rows, space_of
+from hyperprompt.collect.compiled import Collector, Ended, Rows, RunState, space_of
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Agent, Controller, Signals, Task
@@ -21,6 +23,7 @@ from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.interval import IntervalSchedule
 from hyperprompt.meta.run import MetaRun
 
+State = TypeVar("State", bound=RunState)
 LANES = 8
 """Runs compiled side by side; other numbers are filled up. One number, so that one compilation serves everything."""
 N_STEPS = 32
@@ -72,6 +75,12 @@ def collector(task: str, n_steps: int = N_STEPS) -> Collector:
 
 def keys(seeds: Sequence[int]) -> jax.Array:
     return jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+
+
+def pick(state: State, lane: int, copies: int = LANES) -> State:
+    """`copies` lanes that all go on from lane `lane`, generators included."""
+    picked: State = jax.tree.map(lambda x: jnp.repeat(x[lane][None], copies, axis=0), state)
+    return picked
 
 
 def seat(collector: Collector, name: str, updates: int, space: HyperparameterSpace, theta: Theta) -> MetaRun:
@@ -164,10 +173,27 @@ class Fleet:
         for run, state, answer in zip(self.runs, states, ask(controller, states), strict=True):
             run.meta.apply(state, answer, controller.name, 0.0)
 
-    def go_on(self) -> None:
-        """One interval of training under theta as it is."""
+    def fork(self, lane: int, seeds: Sequence[int]) -> Fleet:
+        """LANES copies of lane `lane` as it stands, which go on under random numbers of their own, one of `seeds` each; with
+        environments that cannot be copied, in new episodes.
+        """
+        twin = copy.copy(self)
+        twin.state = self.collector.branch(pick(self.state, lane), keys(seeds))
+        old, twin.lanes = self.runs[lane].meta, LANES
+        twin.runs = []
+        for i in range(LANES):
+            meta = seat(self.collector, old.task.env, self.updates, old.space, old.theta())
+            meta.load(old.to_dict(self.step))
+            meta.name = f"{old.name}#{i}"
+            twin.runs.append(SteeredRun(meta, self.collector.update_steps))
+        return twin
+
+    def go_on(self, most: int | None = None) -> Rows:
+        """One interval of training under theta as it is, or `most` updates if it is longer; returns the collector's report."""
         index = len(self.runs[0].meta.intervals)
-        length = min(self._schedule.length(index) // self.collector.update_steps, self.updates - self.done)
+        length = min(
+            self._schedule.length(index) // self.collector.update_steps, most or self.updates, self.updates - self.done
+        )
         theta = in_force([run.meta for run in self.runs])
         theta = {name: np.append(v, [v[-1]] * (LANES - self.lanes)) for name, v in theta.items()}
         self.state, rows = self.collector.advance(self.state, theta, length)
@@ -175,6 +201,7 @@ class Fleet:
         for lane, run in enumerate(self.runs):
             run.returns += curve(rows, lane)
             run.meta.observe(self.step, interval_signals(rows, lane))
+        return rows
 
 
 def steer(

@@ -11,7 +11,7 @@ import yaml
 
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.hyperparameters import Theta
+from hyperprompt.hyperparameters import Theta, for_algorithm
 
 
 def random_steps(rng: np.random.Generator, names: Sequence[str]) -> dict[str, float]:
@@ -107,12 +107,15 @@ class KLAdaptive:
 class Schedule:
     """Replays a schedule that `hyperprompt export` wrote, by share of the budget, without any language model.
 
+    Its values; or, if `relative`, its steps from wherever the run stands: what the schedule changed since the last decision, the
+    first one being from the algorithm's defaults. A run that was moved off the schedule then stays as far off it.
+
     Raises:
         InvalidValue: the file is missing, is no such schedule, or names a hyperparameter the run does not tune.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name = f"schedule:{path}"
+    def __init__(self, path: Path, relative: bool = False) -> None:
+        self.name, self.relative = f"schedule{'-steps' if relative else ''}:{path}", relative
         try:
             data = yaml.safe_load(path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -124,15 +127,25 @@ class Schedule:
         if not points or not all(math.isfinite(v) for _, theta in points for v in theta.values()):
             raise InvalidValue(f"schedule {path}: needs at least one point and finite values only")
         self.points = sorted(points, key=lambda point: point[0])
-        self.requires = tuple(dict.fromkeys(name for _, theta in points for name in theta))
+        self.requires = () if relative else tuple(dict.fromkeys(name for _, theta in points for name in theta))
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        # The last point that is due: update sizes need not divide both budgets alike.
-        due = [theta for progress, theta in self.points if progress <= state.progress + 1e-9]
-        return toward(state, due[-1]) if due else MetaAction(note="before the schedule's first point")
+        due = self._due(state.progress)
+        if due is None:
+            return MetaAction(note="before the schedule's first point")
+        if not self.relative:
+            return toward(state, due)
+        own = for_algorithm(state.task.algorithm)
+        last = state.intervals[-2].step if state.index > 1 else 0
+        before = (self._due(last / state.task.total_steps) if state.index else None) or own.defaults
+        return MetaAction({n: own[n].delta(before[n], value) for n, value in due.items() if n in state.space.names})
+
+    def _due(self, progress: float) -> Theta | None:
+        """The last point that is due: update sizes need not divide both budgets alike."""
+        return next((theta for at, theta in reversed(self.points) if at <= progress + 1e-9), None)
 
 
 def toward(state: MetaState, target: Theta) -> MetaAction:

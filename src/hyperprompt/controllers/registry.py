@@ -64,10 +64,10 @@ def _bandit(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
     return Bandit(seed, **options)
 
 
-def _schedule(path: str, seed: int, options: Mapping[str, Any]) -> Controller:
+def _schedule(path: str, relative: bool = False) -> Controller:
     if not path:
-        raise InvalidValue("controller 'schedule' needs a file: schedule:FILE")
-    return fixed.Schedule(Path(path))
+        raise InvalidValue("controllers that follow a schedule need a file: schedule:FILE, schedule-steps:FILE")
+    return fixed.Schedule(Path(path), relative)
 
 
 CONTROLLERS: dict[str, Entry] = {
@@ -81,13 +81,18 @@ CONTROLLERS: dict[str, Entry] = {
     "kl-adaptive": Entry(
         "kl-adaptive", "learning rate follows the policy's KL divergence", lambda a, seed, o: fixed.KLAdaptive(), ("ppo",)
     ),
-    "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", _schedule),
+    "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", lambda a, seed, o: _schedule(a)),
+    "schedule-steps": Entry(
+        "schedule-steps:FILE",
+        "takes a schedule's steps from the run's own first values",
+        lambda a, seed, o: _schedule(a, True),
+    ),
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
     "hyperprompt": Entry("hyperprompt", "the language model fine-tuned for this, as shipped: the default", _hyperprompt),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
     "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
-_TAKES_ARGUMENT = ("anneal", "schedule", "llm", "numeric")
+_TAKES_ARGUMENT = ("anneal", "schedule", "schedule-steps", "llm", "numeric")
 _TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
 
 
@@ -115,7 +120,11 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
     name, _, argument = spec.partition(":")
-    named = [argument if name in ("schedule", "numeric", "llm") else "", options.get("model"), options.get("demonstrations")]
+    named = [
+        argument if name in ("schedule", "schedule-steps", "numeric", "llm") else "",
+        options.get("model"),
+        options.get("demonstrations"),
+    ]
     if name == "hyperprompt":
         from hyperprompt.llm.adapters import shipped
 
