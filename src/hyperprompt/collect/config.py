@@ -193,9 +193,7 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         check_set(recipe.set, "set", (*RESERVED, "steps", "every"))
         config = recipe.run_config(seed=0)
         if recipe.mode == "branch" and (recipe.controller != "static" or not recipe.horizon_updates):
-            raise InvalidValue(
-                "controller, horizon_updates: of branches only compiled ones go on under a controller, or to the end"
-            )
+            raise InvalidValue("controller, horizon_updates: only compiled branches go on under a controller, or to the end")
         if recipe.mode == "bayes":
             tuners.create(recipe.tuner, search_space(config), 0)
         return

@@ -107,8 +107,8 @@ class KLAdaptive:
 class Schedule:
     """Replays a schedule that `hyperprompt export` wrote, by share of the budget, without any language model.
 
-    Its values; or, if `relative`, its steps from wherever the run stands: what the schedule changed since the last decision, the
-    first one being from the algorithm's defaults. A run that was moved off the schedule then stays as far off it.
+    Its values; or, if `relative`, its steps from wherever the run stands: what the schedule changed since the last decision,
+    at first from the algorithm's defaults. A run that was moved off the schedule then stays as far off it.
 
     Raises:
         InvalidValue: the file is missing, is no such schedule, or names a hyperparameter the run does not tune.

@@ -84,7 +84,7 @@ CONTROLLERS: dict[str, Entry] = {
     "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", lambda a, seed, o: _schedule(a)),
     "schedule-steps": Entry(
         "schedule-steps:FILE",
-        "takes a schedule's steps from the run's own first values",
+        "takes a schedule's steps from the run's first values",
         lambda a, seed, o: _schedule(a, True),
     ),
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
