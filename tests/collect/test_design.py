@@ -1,8 +1,20 @@
 """Joint steps, common seeds, and the behaviour controller."""
 
 import numpy as np
+import pytest
 
 from hyperprompt.collect.design import ODDS, Perturbed, branches, joint_actions
+from hyperprompt.controllers.fixed import Static
+from hyperprompt.core import STEPS, MetaAction
+from hyperprompt.testing import lessons
+
+
+class Up:
+    name = "up"
+    action = MetaAction({"learning_rate": 1.0})
+
+    def decide(self, states):
+        return [self.action] * len(states)
 
 
 def test_every_level_is_tried_equally_often():
@@ -23,15 +35,20 @@ def test_every_joint_step_is_tried_under_every_common_seed():
     assert len({row for row, _ in tried}) == 5
 
 
-def test_the_behaviour_controller_is_a_function_of_seed_lane_and_index(state):
-    first, again = (Perturbed(3).decide([state(2)] * 6) for _ in range(2))
-    assert first == again
-    assert len({tuple(sorted(a.delta.items())) for a in first}) > 1
-    assert first != Perturbed(4).decide([state(2)] * 6)
-    assert first != Perturbed(3).decide([state(3)] * 6)
+def test_a_perturbed_controller_is_a_function_of_seed_lane_and_index(state):
+    def decide(seed, index):
+        return Perturbed(Static(), [0.5] * 6, seed).decide([state(index)] * 6)
+
+    assert decide(3, 2) == decide(3, 2)
+    assert len({tuple(sorted(a.delta.items())) for a in decide(3, 2)}) > 1
+    assert decide(3, 2) != decide(4, 2)
+    assert decide(3, 2) != decide(3, 3)
 
 
-def test_how_often_the_behaviour_controller_steps(state):
-    for odds in ODDS.values():
-        answers = Perturbed(3, odds).decide([state(2)] * 1000)
-        assert abs(np.mean([bool(answer.delta) for answer in answers]) - odds) < 0.05
+@pytest.mark.parametrize("odds", [0.0, *ODDS.values(), 1.0])
+def test_as_many_answers_as_asked_are_random_and_the_others_the_controller_s(odds):
+    answers = Perturbed(Up(), [odds] * 1000, seed=3).decide([lessons.state(0)] * 1000)
+    replaced = [set(a.delta) == set(lessons.state(0).space.names) for a in answers]
+    assert np.mean(replaced) == pytest.approx(odds, abs=0.05)
+    assert all(step in STEPS for a, other in zip(answers, replaced, strict=True) if other for step in a.delta.values())
+    assert all(a == Up.action for a, other in zip(answers, replaced, strict=True) if not other)

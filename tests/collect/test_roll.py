@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from hyperprompt.collect import roll
 from hyperprompt.collect.config import Recipe
-from hyperprompt.core import STEPS, MetaAction
-from hyperprompt.testing import lessons
+from hyperprompt.core import MetaAction
 
 SHORT = {
     "env": "CartPole-v1",
@@ -24,16 +22,6 @@ class Up:
 
     def decide(self, states):
         return [MetaAction({"learning_rate": 1.0}) for _ in states]
-
-
-def test_a_controller_is_disturbed_as_often_as_asked_and_alike_every_time():
-    states = [lessons.state(seed, intervals=n) for seed in range(4) for n in range(12)]
-    for odds in (0.0, 0.3, 1.0):
-        once, again = (roll.Disturbed(Up(), [odds] * len(states), seed=5).decide(states) for _ in range(2))
-        assert [a.delta for a in once] == [a.delta for a in again]
-        share = np.mean([set(a.delta) == set(states[0].space.names) for a in once])
-        assert share == pytest.approx(odds, abs=0.2)
-        assert all(step in STEPS for a in once for step in a.delta.values())
 
 
 def test_a_live_roll_is_a_whole_run_and_repeats():

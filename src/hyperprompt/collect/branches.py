@@ -141,7 +141,8 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     first: list[Theta] = [{} if stop == 0 or near else first_theta(rng, fast) for stop in stops]
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
     fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
-    behaviour = Perturbed(int(rng.integers(2**31)), designs.ODDS[recipe.behaviour], registry.create(recipe.controller))
+    odds = [designs.ODDS[recipe.behaviour]] * LANES
+    behaviour = Perturbed(registry.create(recipe.controller), odds, int(rng.integers(2**31)))
     found: list[Checkpoint] = []
     while True:
         due = [lane for lane in range(LANES) if stops[lane] == fleet.done]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.controllers.fixed import Static, random_steps
+from hyperprompt.controllers.fixed import random_steps
 from hyperprompt.core import STEPS, Controller, MetaAction, MetaState
 from hyperprompt.durable import to_json
 from hyperprompt.envs.scale import TaskScale
@@ -26,18 +26,21 @@ ODDS: Mapping[str, float] = {"wide": 0.5, "near": 0.25}
 
 @dataclass
 class Perturbed:
-    """The behaviour controller: at given odds a random joint step, else that of `inner`; drawn from (seed, run, decision)."""
+    """A controller whose answers are replaced by random joint steps at given odds, one a run.
 
+    Drawn from (seed, lane, index of the decision).
+    """
+
+    inner: Controller
+    odds: Sequence[float]
     seed: int
-    odds: float = ODDS["wide"]
-    inner: Controller = field(default_factory=Static)
     name: str = "perturbed"
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         answers = list(self.inner.decide(states))
         for lane, state in enumerate(states):
             rng = np.random.default_rng([self.seed, lane, state.index])
-            if rng.random() >= 1.0 - self.odds:
+            if rng.random() >= 1.0 - self.odds[lane]:
                 answers[lane] = MetaAction(random_steps(rng, state.space.names))
         return answers
 

@@ -18,6 +18,7 @@ from hyperprompt.collect import design
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.design import ODDS, Perturbed, branches, round_seed
+from hyperprompt.controllers.fixed import Static
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
@@ -36,7 +37,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     """
     rng = np.random.default_rng(round_seed(recipe.env, round_))
     run = LiveRun(recipe.run_config(seed=int(rng.integers(2**31))))
-    behaviour = Perturbed(int(rng.integers(2**31)), ODDS[recipe.behaviour])
+    behaviour = Perturbed(Static(), [ODDS[recipe.behaviour]], int(rng.integers(2**31)))
     horizon = horizon_of(run, recipe)
     due = stops(rng, recipe.checkpoints, run.total_steps - horizon)
     found: list[Checkpoint] = []

@@ -7,19 +7,17 @@ the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hyperprompt.collect.config import Recipe
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.collect.design import checkpoint, round_seed, unbranched
+from hyperprompt.collect.design import Perturbed, checkpoint, round_seed, unbranched
 from hyperprompt.collect.sources import short
 from hyperprompt.controllers import registry
-from hyperprompt.controllers.fixed import random_steps
-from hyperprompt.core import Controller, MetaAction, MetaState
+from hyperprompt.core import Controller, MetaState
 from hyperprompt.hyperparameters import Theta
 
 Variant = Mapping[str, Any]
@@ -27,24 +25,6 @@ ODDS = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.5, 0.5)
 """How often a random joint step stands in for the controller's, one a run."""
 LENGTHS = (0.75, 1.0, 1.5, 2.0)
 """Of compiled runs, in units of their default, drawn by round: a transcript does not tell how long an update is."""
-
-
-@dataclass
-class Disturbed:
-    """A controller whose answers are replaced by random joint steps at given odds; drawn from (seed, run, decision)."""
-
-    inner: Controller
-    odds: Sequence[float]
-    seed: int
-    name: str = "disturbed"
-
-    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
-        answers = list(self.inner.decide(states))
-        for lane, state in enumerate(states):
-            rng = np.random.default_rng([self.seed, lane, state.index])
-            if rng.random() < self.odds[lane]:
-                answers[lane] = MetaAction(random_steps(rng, state.space.names))
-        return answers
 
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
@@ -79,7 +59,7 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     first: list[Theta] = [{} if lane % 2 else first_theta(rng, fast) for lane in range(LANES)]
     names = [task if p else f"{task}:{s}" for p, s in zip(plain, seeds, strict=True)]
     fleet = Fleet(fast, names, variants, seeds, updates, first)
-    behaviour = Disturbed(controller, rng.permutation(ODDS).tolist(), int(rng.integers(2**31)))
+    behaviour = Perturbed(controller, rng.permutation(ODDS).tolist(), int(rng.integers(2**31)))
     while fleet.done < updates:
         fleet.decide(behaviour)
         fleet.go_on()
@@ -92,7 +72,7 @@ def _live(recipe: Recipe, rng: np.random.Generator, controller: Controller, roun
     from hyperprompt.meta.live import LiveRun
 
     run = LiveRun(recipe.run_config(seed=int(rng.integers(2**31))))
-    behaviour = Disturbed(controller, [ODDS[round_ % len(ODDS)]], int(rng.integers(2**31)))
+    behaviour = Perturbed(controller, [ODDS[round_ % len(ODDS)]], int(rng.integers(2**31)))
     try:
         if round_ % 2:
             begin(run, first_theta(rng, run.state()))
