@@ -1,0 +1,27 @@
+"""What a tuner may search is what a controller may steer."""
+
+import pytest
+
+from hyperprompt.config import RunConfig
+from hyperprompt.pipeline.methods import search_space
+from hyperprompt.pipeline.resolve import resolve
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ({}, 1, 10),
+        ({"agent": {"n_epochs": 3}}, 1, 3),
+        ({"agent": {"n_epochs": 3}, "bounds": {"n_epochs": [2, 8]}}, 2, 8),
+        ({"agent": {"n_epochs": 3}, "tune": ["n_epochs"]}, 1, 10),
+    ],
+)
+def test_epochs_are_searched_up_to_where_they_begin_unless_told_so(values, low, high):
+    space = search_space(resolve(RunConfig.model_validate({"env": "CartPole-v1", **values})))
+    assert (space["n_epochs"].low, space["n_epochs"].high) == (low, high)
+    assert space["n_epochs"].default == values.get("agent", {}).get("n_epochs", 10)
+
+
+def test_epochs_that_begin_at_their_lowest_are_not_searched():
+    space = search_space(resolve(RunConfig.model_validate({"env": "CartPole-v1", "agent": {"n_epochs": 1}})))
+    assert space.names == ("learning_rate", "ent_coef", "clip_range")
