@@ -64,7 +64,7 @@ def test_a_step_reaches_the_learner_and_latent_integers_grow() -> None:
     half = MetaAction({"learning_rate": 1.0, "n_epochs": 0.5})
     script = Script(half, half)
     model = ppo()
-    model.learn(320, callback=HyperPromptCallback(script, every=64))
+    model.learn(320, callback=HyperPromptCallback(script, every=64, bounds={"n_epochs": (1, 10)}))
     assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(4 * 3e-4)
     assert model.n_epochs == 4  # 2 x sqrt2 = 2.8 -> 3, x sqrt2 = 4
     assert script.seen[1].theta["n_epochs"] == pytest.approx(2 * 2**0.5)
