@@ -109,10 +109,10 @@ def explore(
 
 
 def checkpoint(
-    collector: Collector, fleet: Fleet, lane: int, recipe: Recipe, design: Design, seed: int, before: float
+    fleet: Fleet, lane: int, recipe: Recipe, design: Design, seed: int, before: float, controller: Controller
 ) -> Checkpoint:
-    """Every branch from lane `lane` of `fleet` as it stands."""
-    meta = fleet.runs[lane].meta
+    """Every branch from lane `lane` of `fleet` as it stands, under `controller` after the step that is tried."""
+    collector, meta = fleet.collector, fleet.runs[lane].meta
     state = meta.state(fleet.step)
     space = state.space
     rng = np.random.default_rng([seed, lane])
@@ -121,7 +121,7 @@ def checkpoint(
     # What learns only later can be told apart by no branch until then.
     idle = max(0, collector.idle - fleet.done)
     horizon = min(design.horizon + idle, fleet.updates - fleet.done)
-    end, mean = explore(fleet, lane, moves, seeds.tolist(), horizon, design.episodes, registry.create(recipe.controller))
+    end, mean = explore(fleet, lane, moves, seeds.tolist(), horizon, design.episodes, controller)
     variant = dict(zip(tasks.Variant._fields, [float(v[lane]) for v in fleet.state.variant], strict=True))
     branched = designs.Branched(horizon * collector.update_steps, before, steps, seeds, end, mean)
     return designs.checkpoint(state, recipe.family, recipe.env, meta.name, variant, recipe.task_scale(), branched)
@@ -142,14 +142,15 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
     fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
     odds = [designs.ODDS[recipe.behaviour]] * LANES
-    behaviour = Perturbed(registry.create(recipe.controller), odds, int(rng.integers(2**31)))
+    controller = registry.create(recipe.controller)
+    behaviour = Perturbed(controller, odds, int(rng.integers(2**31)))
     found: list[Checkpoint] = []
     while True:
         due = [lane for lane in range(LANES) if stops[lane] == fleet.done]
         if due:
             before = fast.evaluate(fleet.state, keys([0] * LANES), design.episodes).mean(1)
             for lane in due:
-                found.append(checkpoint(fast, fleet, lane, recipe, design, seed[0] * 1000 + round_, float(before[lane])))
+                found.append(checkpoint(fleet, lane, recipe, design, seed[0] * 1000 + round_, float(before[lane]), controller))
         if fleet.done >= max(stops):
             return found
         fleet.decide(behaviour)

@@ -191,9 +191,8 @@ class Fleet:
     def go_on(self, most: int | None = None) -> Rows:
         """One interval of training under theta as it is, or `most` updates if it is longer; returns the collector's report."""
         index = len(self.runs[0].meta.intervals)
-        length = min(
-            self._schedule.length(index) // self.collector.update_steps, most or self.updates, self.updates - self.done
-        )
+        length = self._schedule.length(index) // self.collector.update_steps
+        length = min(length, most or length, self.updates - self.done)
         theta = in_force([run.meta for run in self.runs])
         theta = {name: np.append(v, [v[-1]] * (LANES - self.lanes)) for name, v in theta.items()}
         self.state, rows = self.collector.advance(self.state, theta, length)

@@ -92,7 +92,8 @@ CONTROLLERS: dict[str, Entry] = {
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
     "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
-_TAKES_ARGUMENT = ("anneal", "schedule", "schedule-steps", "llm", "numeric")
+_TAKES_FILES = ("schedule", "schedule-steps", "llm", "numeric")
+_TAKES_ARGUMENT = ("anneal", *_TAKES_FILES)
 _TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
 
 
@@ -120,11 +121,7 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
     name, _, argument = spec.partition(":")
-    named = [
-        argument if name in ("schedule", "schedule-steps", "numeric", "llm") else "",
-        options.get("model"),
-        options.get("demonstrations"),
-    ]
+    named = [argument if name in _TAKES_FILES else "", options.get("model"), options.get("demonstrations")]
     if name == "hyperprompt":
         from hyperprompt.llm.adapters import shipped
 
