@@ -1,5 +1,7 @@
 """The compiled PPO: the library's update to the last digits, hyperparameters that act, runs that can be branched."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 pytest.importorskip("gymnax")
 
 from hyperprompt.agents import measures
-from hyperprompt.collect import tasks
+from hyperprompt.collect import compiled, tasks
 from hyperprompt.collect.equations import DEFAULTS, Batch, Categorical, Gaussian, forward
 from hyperprompt.collect.ppo import Collector
 from hyperprompt.collect.steer import keys, pick
@@ -32,6 +34,14 @@ def leaves(params):
 
 def equal(a, b) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(leaves(a), leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("collector", ["ppo", "gaussian"])
+def test_no_batched_decomposition_makes_the_weights(collector, request):
+    # As many batched ones side by side as there are cores can wait for each other for good (seen with jaxlib 0.10.2).
+    found = str(jax.make_jaxpr(request.getfixturevalue(collector)._init)(keys([1, 2]), compiled.stacked(Variant(), 2)))
+    assert (shapes := re.findall(r"f32\[([\d,]+)\] = qr\[", found))
+    assert all(shape.count(",") == 1 for shape in shapes)
 
 
 def test_a_branch_with_the_run_s_own_key_and_theta_is_the_run(ppo):

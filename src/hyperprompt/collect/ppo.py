@@ -98,7 +98,14 @@ class Collector:
 
     @cached_property
     def _init(self) -> Any:
-        return jax.jit(jax.vmap(self._init_one))
+        def run(keys: Array, variants: Variant) -> State:
+            keys = jax.vmap(lambda key: jax.random.split(key, 8))(keys)
+            # One run after the other: jaxlib's batched QR decompositions can wait for each other's threads for good.
+            params = jax.lax.map(self._weights, keys[:, 2:])
+            state: State = jax.vmap(self._init_one)(keys[:, 0], keys[:, 1], params, variants)
+            return state
+
+        return jax.jit(run)
 
     @cached_property
     def _begin(self) -> Any:
@@ -115,8 +122,8 @@ class Collector:
 
         return jax.jit(run, static_argnums=2)
 
-    def _init_one(self, key: Array, variant: Variant) -> State:
-        key, key_env, *keys = jax.random.split(key, 8)
+    def _weights(self, keys: Array) -> Params:
+        """Weights of both networks of one run; `keys`: shape (6,), one a layer."""
         sizes = {"pi": (self.task.action_size, 0.01), "vf": (1, 1.0)}
         params: Params = {}
         for i, (net, (outputs, gain)) in enumerate(sizes.items()):
@@ -126,6 +133,9 @@ class Collector:
                 params[f"{net}_b{j + 1}"] = jnp.zeros(shape[1])
         if self.task.continuous:
             params["log_std"] = jnp.zeros(self.task.action_size)
+        return params
+
+    def _init_one(self, key: Array, key_env: Array, params: Params, variant: Variant) -> State:
         zeros = jax.tree.map(jnp.zeros_like, params)
         env, observation, running = self._episodes(key_env, variant)
         return State(key, params, zeros, zeros, jnp.float32(0), env, observation, running, variant)
