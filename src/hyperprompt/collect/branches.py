@@ -7,7 +7,7 @@ was tried. A branch is scored by evaluation episodes at its end and by the retur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from hyperprompt.collect.design import Perturbed
 from hyperprompt.collect.steer import LANES, Fleet, collector, keys
 from hyperprompt.controllers import registry
 from hyperprompt.core import STEPS, Controller, MetaAction
-from hyperprompt.hyperparameters import Theta
+from hyperprompt.hyperparameters import HyperparameterSpace, Theta
 from hyperprompt.meta.interval import IntervalSchedule
 
 Floats = NDArray[np.float64]
@@ -59,11 +59,10 @@ class Design:
         return [min(starts, key=lambda start: abs(start - stop)) for stop in wanted]
 
 
-def first_theta(rng: np.random.Generator, collector: Collector) -> dict[str, float]:
-    """A wide random setting to begin a behaviour run with, uniform on every scale."""
-    space = space_of(collector)
+def first_theta(rng: np.random.Generator, space: HyperparameterSpace, narrow: Mapping[str, tuple[float, float]]) -> Theta:
+    """A wide random setting to begin a behaviour run with, uniform on every scale; of some within `Collector.narrow`."""
     places = {h.name: float(rng.uniform()) for h in space}
-    places |= {name: float(rng.uniform(*within)) for name, within in collector.narrow.items()}
+    places |= {name: float(rng.uniform(*within)) for name, within in narrow.items() if name in places}
     return {h.name: h.at(places[h.name]) for h in space}
 
 
@@ -138,9 +137,10 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     run_seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     numbers = [-1 if (lane + round_) % LANES < design.plain else int(rng.integers(2**31)) for lane in range(LANES)]
     variants = [tasks.Variant() if n < 0 else tasks.draw(n, fast.task.continuous) for n in numbers]
-    first: list[Theta] = [{} if stop == 0 or near else first_theta(rng, fast) for stop in stops]
+    space = space_of(fast, recipe.tune)
+    first: list[Theta] = [{} if stop == 0 or near else first_theta(rng, space, fast.narrow) for stop in stops]
     names = [task if n < 0 else f"{task}:{n}" for n in numbers]
-    fleet = Fleet(fast, names, variants, run_seeds, design.updates, first)
+    fleet = Fleet(fast, names, variants, run_seeds, design.updates, first, space)
     odds = [designs.ODDS[recipe.behaviour]] * LANES
     controller = registry.create(recipe.controller)
     behaviour = Perturbed(controller, odds, int(rng.integers(2**31)))

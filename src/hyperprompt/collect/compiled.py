@@ -86,9 +86,14 @@ def tuned(algorithm: str, action_dimensions: int = 1) -> HyperparameterSpace:
     return for_algorithm(algorithm, action_dimensions).subset(TUNED_BY_DEFAULT[algorithm])
 
 
-def space_of(collector: Collector) -> HyperparameterSpace:
-    """The default tuned set of a collector's algorithm on its task."""
-    return tuned(collector.algorithm, collector.task.action_size if collector.task.continuous else 1)
+def space_of(collector: Collector, names: Sequence[str] = ()) -> HyperparameterSpace:
+    """The named hyperparameters of a collector's algorithm on its task, by default the tuned set.
+
+    Raises:
+        UnknownName: one that the algorithm does not have.
+    """
+    dimensions = collector.task.action_size if collector.task.continuous else 1
+    return for_algorithm(collector.algorithm, dimensions).subset(names or TUNED_BY_DEFAULT[collector.algorithm])
 
 
 def places(algorithm: str, **values: tuple[float, float]) -> dict[str, tuple[float, float]]:

@@ -33,8 +33,8 @@ OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
 LIVE_ONLY = ("options", "every", "checkpoints", "scale")
 """Keys without a meaning for compiled tasks."""
-ROLLOUT = "agent.n_steps"
-"""The one key of `set` that compiled tasks of PPO have: how large an update is."""
+ROLLOUT, TUNE = "agent.n_steps", "tune"
+"""The keys of `set` that compiled tasks have: how large an update of PPO is, and the hyperparameters under control."""
 HORIZONS = {"ppo": "horizon_updates", "sac": "horizon_steps"}
 
 
@@ -74,7 +74,7 @@ class Recipe(BaseModel):
     options: dict[str, Any] = {}
     """Of the environment."""
     set: dict[str, Any] = {}
-    """Keys of the run's configuration, dotted ones allowed; of compiled tasks only `agent.n_steps`."""
+    """Keys of the run's configuration, dotted ones allowed; of compiled tasks only `agent.n_steps` and `tune`."""
     scale: tuple[float, float] | None = None
     """Returns of random actions and of static defaults at T, where none have been measured."""
     tuner: str = "tpe"
@@ -99,6 +99,11 @@ class Recipe(BaseModel):
     def rollout(self) -> dict[str, int]:
         """The size of a compiled task's updates, as `steer.collector` takes it, where it is not the default."""
         return {"n_steps": self.set[ROLLOUT]} if ROLLOUT in self.set else {}
+
+    @property
+    def tune(self) -> tuple[str, ...]:
+        """The hyperparameters under control; empty: the algorithm's tuned set."""
+        return tuple(self.set.get(TUNE, ()))
 
     def task_scale(self) -> TaskScale:
         """The fixed scale that scores are measured in."""
@@ -205,9 +210,20 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         if getattr(recipe, key) != Recipe.model_fields[key].default:
             raise InvalidValue(f"{key}: means nothing for this compiled task; under families it can be set for others")
     for key, value in recipe.set.items():
-        if key != ROLLOUT or algorithm != "ppo":
-            raise InvalidValue(f"set: {key} means nothing for this compiled task, of PPO's only {ROLLOUT} does")
-        if not isinstance(value, int) or value < 4 or value % 4:
+        if key == TUNE:
+            _check_tune(value, algorithm)
+        elif key != ROLLOUT or algorithm != "ppo":
+            raise InvalidValue(f"set: {key} means nothing for this compiled task, only {TUNE} does, and of PPO's {ROLLOUT}")
+        elif not isinstance(value, int) or value < 4 or value % 4:
             raise InvalidValue(f"set: {key}={value!r}: expected a multiple of 4, so that minibatches of 64 divide a rollout")
     if recipe.episodes < 1:
         raise InvalidValue("episodes: a compiled task needs at least one")
+
+
+def _check_tune(names: object, algorithm: str) -> None:
+    """Of a compiled task, whose learner has not every hyperparameter of the algorithm."""
+    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
+        raise InvalidValue(f"set: {TUNE}={names!r}: expected a list of hyperparameters, each of them once")
+    for name in names:
+        if name not in sources.TUNABLE[algorithm]:
+            raise UnknownName(f"hyperparameter in set: {TUNE}", str(name), sources.TUNABLE[algorithm])

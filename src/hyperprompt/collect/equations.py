@@ -12,13 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from hyperprompt.collect.sources import TUNABLE
 from hyperprompt.collect.tasks import EnvState, Variant
 
-HYPERPARAMETERS = (
-    "learning_rate", "n_epochs", "ent_coef", "clip_range", "gamma", "gae_lambda", "vf_coef", "max_grad_norm",
-)  # fmt: skip
 DEFAULTS: Mapping[str, float] = dict(
-    zip(HYPERPARAMETERS, (3e-4, 10, 0.0, 0.2, 0.99, 0.95, 0.5, 0.5), strict=True)  # Stable-Baselines3's
+    zip(TUNABLE["ppo"], (3e-4, 10, 0.0, 0.2, 0.99, 0.95, 0.5, 0.5), strict=True)  # Stable-Baselines3's
 )
 HALF_LOG_TAU = 0.5 * float(np.log(2 * np.pi))
 Params = dict[str, Array]

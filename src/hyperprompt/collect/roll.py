@@ -48,6 +48,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
 def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) -> list[tuple[MetaState, Variant]]:
     from hyperprompt.collect import tasks
     from hyperprompt.collect.branches import first_theta
+    from hyperprompt.collect.compiled import space_of
     from hyperprompt.collect.steer import LANES, Fleet, collector
 
     task = short(recipe.env)
@@ -56,9 +57,10 @@ def _compiled(recipe: Recipe, rng: np.random.Generator, controller: Controller) 
     seeds = [int(s) for s in rng.integers(2**31, size=LANES)]
     plain = rng.permutation(LANES) < LANES // 4
     variants = [tasks.Variant() if p else tasks.draw(s, fast.task.continuous) for p, s in zip(plain, seeds, strict=True)]
-    first: list[Theta] = [{} if lane % 2 else first_theta(rng, fast) for lane in range(LANES)]
+    space = space_of(fast, recipe.tune)
+    first: list[Theta] = [{} if lane % 2 else first_theta(rng, space, fast.narrow) for lane in range(LANES)]
     names = [task if p else f"{task}:{s}" for p, s in zip(plain, seeds, strict=True)]
-    fleet = Fleet(fast, names, variants, seeds, updates, first)
+    fleet = Fleet(fast, names, variants, seeds, updates, first, space)
     behaviour = Perturbed(controller, rng.permutation(ODDS).tolist(), int(rng.integers(2**31)))
     while fleet.done < updates:
         fleet.decide(behaviour)

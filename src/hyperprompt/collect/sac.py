@@ -25,6 +25,7 @@ from hyperprompt.collect import compiled
 from hyperprompt.collect import sac_equations as sac
 from hyperprompt.collect.compiled import Ended, Rows, Theta
 from hyperprompt.collect.sac_equations import CRITICS, Learner, State
+from hyperprompt.collect.sources import TUNABLE
 from hyperprompt.collect.tasks import JaxTask, Step, Variant
 from hyperprompt.errors import InvalidValue
 
@@ -83,7 +84,7 @@ class Collector:
     @property
     def defaults(self) -> dict[str, float]:
         """Stable-Baselines3's."""
-        return dict(zip(sac.HYPERPARAMETERS, (3e-4, 5e-3, 0.99, 1, -float(self.task.action_size)), strict=True))
+        return dict(zip(TUNABLE["sac"], (3e-4, 5e-3, 0.99, 1, -float(self.task.action_size)), strict=True))
 
     # -- the three functions a caller needs ---------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from jax import Array
 from hyperprompt.collect.equations import HALF_LOG_TAU
 from hyperprompt.collect.tasks import EnvState, Variant
 
-HYPERPARAMETERS = ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy")
 CRITICS = 2
 LOG_STD = (-20.0, 2.0)
 Params = dict[str, Any]
