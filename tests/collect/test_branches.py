@@ -22,7 +22,7 @@ SPACE = space_of(PPO)
 
 @pytest.mark.parametrize(("fast", "low", "high"), [(PPO, 2e-4, 2e-2), (SAC, 1e-4, 1e-2)])
 def test_first_settings_are_wide_and_within_bounds(fast, low, high):
-    thetas = [first_theta(np.random.default_rng(seed), fast) for seed in range(200)]
+    thetas = [first_theta(np.random.default_rng(seed), space_of(fast), fast.narrow) for seed in range(200)]
     rates = np.array([theta["learning_rate"] for theta in thetas])
     assert low * 0.999 <= rates.min() < 2 * low
     assert high / 2 < rates.max() <= high * 1.001
@@ -68,6 +68,18 @@ def test_a_round_has_a_checkpoint_a_lane_and_common_seeds():
         # Within one update the policy that plays is the same under every step, so only the seed can tell rollouts apart.
         assert all(len(set(c.mean[c.seeds == seed].tolist())) == 1 for seed in c.seeds)
     assert len({end for c in found for end in c.end}) > 1
+
+
+@pytest.mark.slow
+def test_a_round_explores_what_it_is_told_to():
+    names = ["gamma", "learning_rate"]
+    recipe = Recipe(env="gymnax/lake", actions=7, steps=3 * 512, horizon_updates=1, episodes=2, set={"tune": names})
+    found = branches.collect_round(recipe, 0)
+    assert {c.state.space.names for c in found} == {tuple(names)}
+    assert all(set(c.steps[:, 0].tolist()) == set(range(7)) for c in found)
+    # At the beginning of a run theta stands at the learner's own settings; later at wide random ones.
+    assert {c.state.theta["gamma"] for c in found if not c.state.step} == {0.99}
+    assert len({c.state.space.defaults["gamma"] for c in found if c.state.step}) > 2
 
 
 @pytest.mark.slow

@@ -63,6 +63,16 @@ BAD: dict[str, tuple[Any, list[str]]] = {
         {"tasks": [{"env": "gymnax/swingup", "set": {"agent.n_steps": 64}}]},
         ["gymnax/swingup", "agent.n_steps"],
     ),
+    "tune what the learner has not": (
+        {"tasks": [{"env": "gymnax/catch", "set": {"tune": ["gamma", "batch_size"]}}]},
+        ["gymnax/catch", "batch_size", "gae_lambda"],
+    ),
+    "tune what SAC has not": (
+        {"tasks": [{"env": "gymnax/swingup", "set": {"tune": ["clip_range"]}}]},
+        ["gymnax/swingup", "clip_range", "target_entropy"],
+    ),
+    "tune without a list": ({"tasks": [{"env": "gymnax/catch", "set": {"tune": "gamma"}}]}, ["gymnax/catch", "a list"]),
+    "tune twice": ({"tasks": [{"env": "gymnax/catch", "set": {"tune": ["gamma", "gamma"]}}]}, ["gymnax/catch", "once"]),
     "rollout of no whole minibatches": (
         {"tasks": [{"env": "gymnax/catch", "set": {"agent.n_steps": 30}}]},
         ["gymnax/catch", "multiple of 4"],

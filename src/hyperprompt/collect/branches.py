@@ -83,7 +83,7 @@ def explore(
     """
     end, mean = np.empty(len(moves)), np.empty(len(moves))
     collector, state = fleet.collector, fleet.runs[lane].meta.state(fleet.step)
-    cost = [state.space.shift(state.theta, move)[collector.dear] for move in moves]
+    cost = [state.space.shift(state.theta, move).get(collector.dear, 0.0) for move in moves]
     order = sorted(range(len(moves)), key=lambda i: cost[i])
     for block in (order[i : i + LANES] for i in range(0, len(order), LANES)):
         lanes = [block[min(i, len(block) - 1)] for i in range(LANES)]
