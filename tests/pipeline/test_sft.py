@@ -1,20 +1,24 @@
 """The stage on a dataset with a known right answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from hyperprompt.collect import dataset
+from hyperprompt.collect.design import unbranched
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
+from hyperprompt.durable import to_json
 from hyperprompt.errors import DatasetError, InvalidValue, UnknownName
 from hyperprompt.pipeline import sft
 from hyperprompt.sft import controls
 from hyperprompt.sft.config import read
 from hyperprompt.testing import lessons
 
+TUNED = lessons.state(0).space.defaults
 FAST = {"learning_rate": 1e-2, "epochs": 20, "batch": 4, "evaluations": 1, "tau": 0.1, "sharpness": 1.0}
 
 
@@ -87,6 +91,22 @@ def test_a_control_can_be_the_teacher_of_another(tmp_path, data):
     wanted, learnt = (create(f"numeric:{path}").decide([state])[0].delta for path in (folder, tmp_path / "second" / "model"))
     assert wanted[state.space.names[-1]] > 0.5
     assert all(abs(wanted[name] - learnt[name]) < 0.25 for name in wanted)
+
+
+def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):
+    found = {**TUNED, "learning_rate": 2e-3}
+    runs = [replace(c, **vars(unbranched(len(TUNED))), target=to_json(found)) for c in lessons.checkpoints(range(30))]
+    dataset.write(tmp_path / "bayes" / "a.parquet", runs, {})
+    values = {"data": [tmp_path / "bayes"], "arch": "mlp", "labels": "tuned", "learning_rate": 1e-2}
+    result = sft.run(read("paper", values), tmp_path / "run")
+    assert result["after"] < 0.2 * result["before"]
+    controller = create(f"numeric:{tmp_path / 'run' / 'model'}")
+    states = [lessons.state(seed) for seed in range(200, 220)]
+    asked = [[np.clip(state.space[n].delta(state.theta[n], found[n]), -2, 2) for n in TUNED] for state in states]
+    answers = [[action.delta[n] for n in TUNED] for action in controller.decide(states)]
+    assert np.abs(np.subtract(answers, asked)).mean() < 0.3 < np.abs(asked).mean()
+    with pytest.raises(InvalidValue, match="sharpness must be 1 with labels=tuned, not 2"):
+        read("paper", {**values, "sharpness": 2.0})
 
 
 def test_tasks_left_out_are_not_learned_from(tmp_path, data):

@@ -1,10 +1,15 @@
 """Labels from branches."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from hyperprompt.core import STEPS
+from hyperprompt.collect.design import unbranched
+from hyperprompt.core import KEEP, STEPS
+from hyperprompt.durable import to_json
+from hyperprompt.errors import InvalidValue
 from hyperprompt.sft import labels
 from hyperprompt.testing import lessons
 
@@ -25,3 +30,31 @@ def test_runs_that_have_learned_what_there_is_teach_nothing_below_a_ceiling():
     assert step([*rising, *learned], ceiling=0.7) > 0.5
     unknown = [replace(c, before=float("nan")) for c in rising]
     assert step(unknown, ceiling=0.7) > 0.5
+
+
+def tuned(target):
+    """Checkpoints of the lessons' runs as a tuner's, whose search found `target`."""
+    found = lessons.checkpoints(range(12))
+    space = found[0].state.space
+    return [replace(c, **vars(unbranched(len(space))), target=to_json({**space.defaults, **target})) for c in found]
+
+
+def test_a_tuner_s_runs_are_labelled_with_the_step_toward_what_it_found():
+    (c, *_) = tuned({"learning_rate": 1e-3, "clip_range": 0.4, "n_epochs": 1.0})
+    at = replace(c.state, theta={**c.state.theta, "learning_rate": 6e-4, "clip_range": 0.2, "n_epochs": 10.0})
+    label = labels.toward(at, json.loads(c.target))
+    means = {name: float(p @ np.asarray(STEPS)) for name, p in label.items()}
+    assert means["learning_rate"] == pytest.approx(np.log2(10 / 6))
+    assert (means["clip_range"], means["n_epochs"]) == (2.0, -2.0)  # the largest steps, where it is farther
+    assert all(p.sum() == pytest.approx(1.0) and np.count_nonzero(p) <= 2 for p in label.values())
+    kept = labels.toward(replace(at, theta=json.loads(c.target)), json.loads(c.target))
+    assert all(p[KEEP] == 1.0 for p in kept.values())
+
+
+def test_every_decision_of_every_run_of_a_tuner_has_a_label_and_others_have_none():
+    searched, others = tuned({"learning_rate": 1e-3}), lessons.checkpoints(range(12, 14))
+    examples = labels.tuned_examples([*searched, *others])
+    assert {e.state.run for e in examples} == {c.run for c in searched}
+    assert all(sorted(e.labels) == list(range(e.state.index + 1)) for e in examples)
+    with pytest.raises(InvalidValue, match="bayes"):
+        labels.tuned_examples(others)

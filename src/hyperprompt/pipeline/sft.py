@@ -105,6 +105,9 @@ def _examples(
     if config.teacher:
         control = controls.read(Path(config.teacher))
         known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
+    elif config.labels == "tuned":
+        known = labels.tuned_examples(source)
+        unseen = labels.tuned_examples(validation) if validation else []
     elif config.labels == "effects":
         known = labels.effect_examples(source, tau, config.mean_share)
         unseen = labels.effect_examples(validation, tau, config.mean_share)

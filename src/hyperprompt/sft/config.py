@@ -39,16 +39,18 @@ class SFTConfig(BaseModel):
     head: HeadName = "digits"
     """`digits`: cross-entropy of the slots' digits; `continuous`: squared error of one real step a slot (llm/heads.py)."""
     prompt: dict[str, Any] = {"transitions": 0}
-    labels: Literal["pooled", "effects"] = "pooled"
+    labels: Literal["pooled", "effects", "tuned"] = "pooled"
     """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;
-    `effects`: main effects of each checkpoint by itself, for its own decision."""
+    `effects`: main effects of each checkpoint by itself, for its own decision; `tuned`: the step toward the values that a
+    tuner's search found best, for every decision of its runs (mode bayes of `hyperprompt collect`)."""
     teacher: str = ""
     """Folder of a control whose own policy is the label of every decision, in place of labels from branches."""
     tau: float = Field(default=0.05, gt=0)
     """p(step) ~ exp(effect / tau), effects in task units."""
     sharpness: float = Field(default=2.5, gt=0)
     """Training's labels are made at tau / sharpness, and the policy is read at temperature `sharpness`, which undoes it: the
-    same policy, taught by labels that differ more between states. 1 with a continuous head: no temperature undoes it there."""
+    same policy, taught by labels that differ more between states. 1 with a continuous head, which has no temperature, and with
+    labels=tuned, which have no tau."""
     mean_share: float = Field(default=0.5, ge=0, le=1)
     """w of the score (1 - w) end + w mean of a branch."""
     ceiling: float | None = Field(default=None, gt=0)
@@ -85,12 +87,15 @@ class SFTConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _blunt(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"sharpness": 1.0, **values} if values.get("head") == "continuous" else values
+        blunt = values.get("head") == "continuous" or values.get("labels") == "tuned"
+        return {"sharpness": 1.0, **values} if blunt else values
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.head == "continuous" and self.sharpness != 1.0:
             raise ValueError(f"sharpness must be 1 with head=continuous, not {self.sharpness:g}: it is cross-entropy's alone")
+        if self.labels == "tuned" and self.sharpness != 1.0:
+            raise ValueError(f"sharpness must be 1 with labels=tuned, not {self.sharpness:g}: these labels have no tau")
         if self.head == "continuous" and self.arch in ("llm", "llm-random") and not self.rank:
             raise ValueError("rank must be 1 or more with head=continuous, not 0: such a head is kept beside an adapter")
         return self

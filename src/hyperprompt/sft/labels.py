@@ -1,9 +1,10 @@
-"""Soft labels from branches: which step pays, as a distribution over STEPS for every hyperparameter.
+"""Soft labels: which step pays, as a distribution over STEPS for every hyperparameter. From branches:
 
     p(k | s, j) ~ exp(e_jk(s) / tau),    e_jk: the effect of step k of hyperparameter j in task units
 
 A single checkpoint tells little (24 branches; the seed noise of a return is as large as an effect), so `pooled` effects come
-from small networks fitted to the branches of all checkpoints at once; they can be asked about any meta-state.
+from small networks fitted to the branches of all checkpoints at once; they can be asked about any meta-state. From a tuner's
+search, the paper's recipe: the step toward the values that it found best.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
 from hyperprompt.collect.student import Student, arrays, softmax, train
-from hyperprompt.core import MetaState
+from hyperprompt.core import STEPS, MetaState
+from hyperprompt.durable import from_json
 from hyperprompt.errors import InvalidValue
+from hyperprompt.hyperparameters import Theta
 from hyperprompt.sft.examples import Example, longest, prefix
 
 Floats = NDArray[np.float64]
@@ -80,3 +83,23 @@ def effect_examples(checkpoints: Sequence[Checkpoint], tau: float, mean_share: f
         p = softmax(c.effects(mean_share)[0] / tau)
         labels[c.run][c.state.index] = dict(zip(c.state.space.names, p, strict=True))
     return [Example(state, labels[state.run]) for state in longest(c.state for c in known)]
+
+
+def toward(state: MetaState, target: Theta) -> dict[str, Floats]:
+    """The step from a meta-state to tuned values, as the distribution on the two of STEPS around it whose mean it is:
+    delta = clip(u(theta*) - u(theta), -2, 2); name -> (7,)."""
+    deltas = {name: state.space[name].delta(state.theta[name], target[name]) for name in state.space.names}
+    return {name: np.array([np.interp(delta, STEPS, step) for step in np.eye(len(STEPS))]) for name, delta in deltas.items()}
+
+
+def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
+    """Every run of a tuner once, each of its decisions labelled with the step toward what its search found best.
+
+    Raises:
+        InvalidValue: none of these runs is a tuner's.
+    """
+    targets = {c.run: from_json(c.target) for c in checkpoints if c.target}
+    if not targets:
+        raise InvalidValue("labels=tuned needs runs of a tuner, collected in mode bayes: these have no tuned values")
+    runs = longest(c.state for c in checkpoints if c.run in targets)
+    return [Example(s, {i: toward(prefix(s, i), targets[s.run]) for i in range(s.index + 1)}) for s in runs]
