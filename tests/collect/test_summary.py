@@ -5,9 +5,10 @@ import pytest
 
 pytest.importorskip("gymnax")
 
-from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, mean_schedule, run, units
-from hyperprompt.collect.grid import scale, split
+from hyperprompt.collect.gonogo import Config, Over, Replay, best_fixed, mean_path, mean_schedule, run, units
+from hyperprompt.collect.grid import load, scale, split
 from hyperprompt.collect.summary import difference, scores, summarise
+from hyperprompt.core import MetaAction
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 
@@ -142,3 +143,35 @@ def test_a_mean_path_replays_to_the_same_values():
     (answer,) = Replay(path).decide([state])
     moved = SPACE.shift(state.theta, answer.delta)
     assert SPACE.clip(moved) == pytest.approx(path[0])
+
+
+def test_one_controller_over_another_moves_what_is_its_own(state):
+    class Upper:
+        name = "upper"
+
+        def decide(self, states):
+            return [MetaAction({"ent_coef": 1.0, "clip_range": 0.5}) for _ in states]
+
+    class Lower:
+        name = "lower"
+
+        def decide(self, states):
+            return [MetaAction({"ent_coef": -1.0, "learning_rate": -0.5}) for _ in states]
+
+    (answer,) = Over(Upper(), Lower()).decide([state(1)])
+    assert answer.delta == {"ent_coef": 1.0, "clip_range": 0.5, "learning_rate": -0.5}
+
+
+def test_a_first_value_and_what_is_tuned_are_those_of_every_run(tmp_path):
+    append_line(tmp_path / "grid.jsonl", to_json(ROWS[0]))
+    grids, out = [tmp_path / "grid.jsonl"], tmp_path / "out.jsonl"
+    config = Config(
+        ("lake",), (), ("static",), (1, 2), updates=3, tune=("learning_rate", "gamma"), first={"gamma": 0.9}, tag="0.9"
+    )
+    run(config, [], grids, out)
+    (line,) = load(out)
+    assert line["tag"] == "0.9"
+    assert [point.keys() for point in line["path"]] == [{"learning_rate", "gamma"}] * 3
+    assert {point["gamma"] for point in line["path"]} == {0.9}
+    with pytest.raises(UnknownName, match="gamma"):
+        run(Config(("lake",), (), ("static",), (1,), first={"gamma": 0.9}, tag="untuned"), [], grids, out)

@@ -52,6 +52,9 @@ def gonogo(
     share: Annotated[float, typer.Option(help="Of the tasks that each of its networks is shown.")] = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
+    base: Annotated[str, typer.Option(help="Controller of what the student may not move, as schedule:FILE.")] = "",
+    tune: Annotated[list[str] | None, typer.Option(help="A hyperparameter under control; by default the tuned set.")] = None,
+    first: Annotated[list[str] | None, typer.Option(help="A value at step 0, as gamma=0.9.")] = None,
     updates: Updates = None,
     n_steps: NSteps = 32,
     data: Folders = None,
@@ -80,6 +83,9 @@ def gonogo(
         updates=updates,
         n_steps=n_steps,
         control=control,
+        base=base,
+        tune=tuple(tune or ()),
+        first={name: float(value) for name, _, value in (pair.partition("=") for pair in first or [])},
     )
     chosen = config if not arm else Config(**{**vars(config), "arms": tuple(arm)})
     run(chosen, data or [BRANCHES], grid or [GRID], out)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperprompt.collect import dataset, grid
-from hyperprompt.collect.compiled import Collector, tuned
+from hyperprompt.collect.compiled import Collector, space_of
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.sources import find, relatives, short
 from hyperprompt.collect.steer import N_STEPS, SteeredRun, collector, steer
@@ -23,7 +23,7 @@ from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.hyperparameters import Theta
+from hyperprompt.hyperparameters import Theta, for_algorithm
 from hyperprompt.meta.interval import IntervalSchedule
 
 LEARNT = ("student", "control")
@@ -41,6 +41,19 @@ class Replay:
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [toward(state, self.path[min(state.index, len(self.path) - 1)]) for state in states]
+
+
+@dataclass
+class Over:
+    """One controller over another: what the upper one moves is its own, all else the lower one's."""
+
+    upper: Controller
+    lower: Controller
+    name: str = "over"
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        answers = zip(self.upper.decide(states), self.lower.decide(states), strict=True)
+        return [MetaAction({**below.delta, **above.delta}) for above, below in answers]
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,12 @@ class Config:
     tag: str = ""
     control: str = ""
     """Controller of the arm `control`: one that has learned from none of the tests."""
+    base: str = ""
+    """Controller of what the student may not move, by default nobody's."""
+    tune: tuple[str, ...] = ()
+    """The hyperparameters under control; empty: the algorithm's tuned set."""
+    first: Mapping[str, float] = field(default_factory=dict)
+    """theta at step 0 of every arm, where it is not the default."""
 
 
 def units(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -124,7 +143,7 @@ def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int) -> list[dict
     starts = IntervalSchedule(updates, 1).starts()
     if not lines or any(len(line["path"]) != len(starts) for line in lines):
         raise InvalidValue(f"a mean schedule needs runs of {updates} updates, all with {len(starts)} intervals")
-    space = tuned(algorithms.pop())
+    space = for_algorithm(algorithms.pop()).subset(lines[0]["path"][0])
     paths = [[line["path"][i] for line in lines] for i in range(len(starts))]
     return [
         {"progress": start / updates, "theta": {h.name: float(h.mean([theta[h.name] for theta in thetas])) for h in space}}
@@ -144,7 +163,7 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
         own = [row for row in rows if find(_base(row)).algorithm == fast.algorithm]
         known = [row for row in own if _base(row) in config.sources and _base(row) not in near]
         for arm in config.arms:
-            tag = config.tag if arm in (*LEARNT, "replay") else ""
+            tag = config.tag if arm in (*LEARNT, "replay") or config.first else ""
             if (name, arm, tag) in done:
                 continue
             if arm == "student" and base not in students:
@@ -152,9 +171,10 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
             learnt = [done[key] for key in ((name, of, config.tag) for of in LEARNT) if key in done]
             mean = learnt[0]["path"] if learnt else []
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
-            controller, theta = _arm(arm, fast, chosen, students.get(base), mean, config.control)
-            length = config.updates or fast.updates
-            runs = steer(fast, name, variant, config.seeds, length, controller, [theta] * len(config.seeds))
+            controller, theta = _arm(arm, fast, chosen, students.get(base), mean, config)
+            length, space = config.updates or fast.updates, space_of(fast, config.tune)
+            theta = {**space.subset(config.first).clip(config.first), **theta}
+            runs = steer(fast, name, variant, config.seeds, length, controller, [theta] * len(config.seeds), space)
             line = {
                 "task": name,
                 "arm": arm,
@@ -179,7 +199,7 @@ def _arm(
     rows: Sequence[Mapping[str, Any]],
     student: Student | None,
     mean: Sequence[Theta],
-    control: str,
+    config: Config,
 ) -> tuple[Controller, Theta]:
     """The controller of an arm and theta at step 0 where that is not the default; `rows`: grids to choose a setting from."""
     if arm in ("best_fixed", "oracle_fixed"):
@@ -188,7 +208,9 @@ def _arm(
     if arm == "replay" and not mean:
         raise InvalidValue("replay needs the runs of the student, or of the control, on the task: run that arm before it")
     if arm == "control":
-        return registry.create(control), {}
+        return registry.create(config.control), {}
+    if arm == "student" and student and config.base:
+        return Over(student, registry.create(config.base)), {}
     found: dict[str, Controller | None] = {
         "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
     }  # fmt: skip

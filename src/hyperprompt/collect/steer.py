@@ -211,13 +211,14 @@ def steer(
     updates: int,
     controller: Controller,
     first: Sequence[Theta] | None = None,
+    space: HyperparameterSpace | None = None,
 ) -> list[SteeredRun]:
-    """Whole runs under a controller, one a seed, with a decision at step 0 and after every interval."""
+    """Whole runs under a controller, one a seed, with a decision at step 0 and after every interval; see `Fleet`."""
     finished: list[SteeredRun] = []
     for start in range(0, len(seeds), LANES):
         part = seeds[start : start + LANES]
         theta = first[start : start + LANES] if first else None
-        fleet = Fleet(collector, [name] * len(part), [variant] * len(part), part, updates, theta)
+        fleet = Fleet(collector, [name] * len(part), [variant] * len(part), part, updates, theta, space)
         while fleet.done < updates:
             fleet.decide(controller)
             fleet.go_on()
