@@ -25,7 +25,8 @@ def test_relatives_are_the_tasks_of_one_environment():
     assert sources.relatives("pendulum") == {"pendulum", "swingup", "swingup-ppo"}
     assert sources.relatives("point-ppo") == {"point", "point-ppo"}
     assert sources.relatives("catch") == {"catch"}
-    assert sources.relatives("CartPole-v1") == {"CartPole-v1"}
+    assert sources.relatives("Hopper-v5") == sources.relatives("envpool/Hopper-v5") == {"Hopper-v5", "envpool/Hopper-v5"}
+    assert sources.relatives("procgen/ninja") == {"procgen/ninja"}
 
 
 def test_a_go_no_go_learns_from_no_relative(monkeypatch):

@@ -109,11 +109,12 @@ def full(name: str) -> str:
 def relatives(task: str) -> frozenset[str]:
     """The tasks of the same environment, `task` among them: who leaves it out of what is learned from leaves out all of them.
 
-    Names have the family's prefix where `task` has it. EnvPool's has the live task of its id beside it; any other is its own
-    only relative.
+    Names have the family's prefix where `task` has it. A live task of Gymnasium's and the one of its id under a compiled
+    learner are relatives; any other is its own only one.
     """
     base = short(task)
     if base not in SOURCES:
-        return frozenset({task, task.removeprefix(f"{ENVPOOL}/")})
+        live = base.removeprefix(f"{ENVPOOL}/")
+        return frozenset({base} if "/" in live else {live, f"{ENVPOOL}/{live}"})
     prefix = task.removesuffix(base)
     return frozenset(prefix + name for name, source in SOURCES.items() if source.id == SOURCES[base].id)
