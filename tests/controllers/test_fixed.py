@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyperprompt.controllers.fixed import Anneal, KLAdaptive, Random, Schedule, Static
+from hyperprompt.controllers.fixed import Anneal, Horizon, KLAdaptive, Random, Schedule, Static
 from hyperprompt.core import STEPS, MetaState
 from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.hyperparameters import for_algorithm
 
 States = Callable[..., MetaState]
 
@@ -52,6 +53,36 @@ def test_kl_adaptive_moves_against_the_kl(state: States, kl: float, sign: int) -
     (action,) = KLAdaptive().decide([state(2, approx_kl=kl)])
     step = action.delta.get("learning_rate", 0.0)
     assert (step > 0) - (step < 0) == sign
+
+
+@pytest.mark.parametrize(
+    ("signals", "gamma"),
+    [
+        ({"explained_variance": 0.9, "episode_length": 200.0}, 0.995),
+        ({"explained_variance": 0.9, "episode_length": 5000.0}, 0.9975),  # no more than two octaves
+        ({"explained_variance": 0.9, "episode_length": 20.0}, 0.99),  # an episode is no reason to look less far
+        ({"explained_variance": 0.3, "episode_length": 5000.0}, 0.99),
+        ({"explained_variance": 0.9}, 0.99),
+        ({"explained_variance": float("nan"), "episode_length": 5000.0}, 0.99),
+        ({"explained_variance": 0.01, "value_loss": 3000.0}, 0.92),
+        ({"explained_variance": 0.01, "value_loss": 0.5}, 0.99),
+    ],
+)
+def test_the_horizon_follows_what_the_critic_explains(state: States, signals: dict[str, float], gamma: float) -> None:
+    space = for_algorithm("ppo").subset(["learning_rate", "gamma"])
+    theta = space.defaults
+    for _ in range(4):  # an octave a decision
+        now = replace(state(5, **signals), space=space, theta=theta)
+        (action,) = Horizon().decide([now])
+        assert set(action.delta) <= {"gamma"}
+        theta = space.shift(theta, action.delta)
+    assert theta["gamma"] == pytest.approx(gamma)
+
+
+def test_a_critic_is_not_given_up_early(state: States) -> None:
+    space = for_algorithm("ppo").subset(["gamma"])
+    now = replace(state(4, explained_variance=0.0, value_loss=3000.0), space=space, theta=space.defaults)
+    assert not Horizon().decide([now])[0].delta
 
 
 def test_schedule_replays_by_progress(state: States, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class Config:
     control: str = ""
     """Controller of the arm `control`: one that has learned from none of the tests."""
     base: str = ""
-    """Controller of what the student may not move, by default nobody's."""
+    """Controller of what `student` or `control` does not move, by default nobody's."""
     tune: tuple[str, ...] = ()
     """The hyperparameters under control; empty: the algorithm's tuned set."""
     first: Mapping[str, float] = field(default_factory=dict)
@@ -207,14 +207,13 @@ def _arm(
         return Static(), {"learning_rate": rate, fast.dear: float(often)}
     if arm == "replay" and not mean:
         raise InvalidValue("replay needs the runs of the student, or of the control, on the task: run that arm before it")
-    if arm == "control":
-        return registry.create(config.control), {}
-    if arm == "student" and student and config.base:
-        return Over(student, registry.create(config.base)), {}
+    steered = registry.create(config.control) if arm == "control" else student if arm == "student" else None
+    if steered:
+        return Over(steered, registry.create(config.base)) if config.base else steered, {}
     found: dict[str, Controller | None] = {
-        "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "student": student, "replay": Replay(mean)
+        "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "replay": Replay(mean)
     }  # fmt: skip
     controller = found.get(arm)
     if controller is None:
-        raise UnknownName("arm", arm, (*found, "control", "best_fixed", "oracle_fixed"))
+        raise UnknownName("arm", arm, (*found, *LEARNT, "best_fixed", "oracle_fixed"))
     return controller, {}

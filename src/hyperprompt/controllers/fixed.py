@@ -1,4 +1,4 @@
-"""Controllers that follow a rule written down beforehand: static, random, annealed, KL-adaptive, replayed."""
+"""Controllers that follow a rule written down beforehand: static, random, annealed, by KL, by the critic, replayed."""
 
 from __future__ import annotations
 
@@ -104,6 +104,38 @@ class KLAdaptive:
         return MetaAction(note=f"KL {kl:.4f} is on target")
 
 
+class Horizon:
+    """The discount by what the critic can predict. rho: the explained variance; H = 1 / (1 - gamma), H_0 its first value.
+
+    rho > `trusted`, mean of two intervals: H goes to the mean episode length, at least H_0 and at most 2^`up` H_0.
+    rho < `lost` for `patience` intervals, while the value loss is above `large`: H goes to H_0 / 2^`down`, since returns that
+    the critic cannot follow in scale tell no two actions apart. In between gamma stays as it is.
+    """
+
+    name = "horizon"
+    requires = ("gamma",)
+    trusted, lost, patience, large = 0.6, 0.1, 5, 30.0
+
+    def __init__(self, up: float = 2.0, down: float = 3.0) -> None:
+        self.up, self.down = up, down
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        fit, loss, length = (_reported(state, name) for name in ("explained_variance", "value_loss", "episode_length"))
+        gamma = state.space["gamma"]
+        if len(fit) >= self.patience and max(fit[-self.patience :]) < self.lost and loss and loss[-1] > self.large:
+            target = gamma.shift(gamma.default, -self.down)
+        elif fit and length and math.fsum(fit[-2:]) / len(fit[-2:]) > self.trusted:
+            octaves = math.log2(max(1.0, length[-1]) * (1.0 - gamma.default))
+            target = gamma.shift(gamma.default, min(max(octaves, 0.0), self.up))
+        else:
+            return MetaAction(note="the critic gives no reason")
+        delta = gamma.delta(state.theta["gamma"], target)
+        return MetaAction({"gamma": min(max(delta, -1.0), 1.0)}, note=f"explained variance {fit[-1]:.2f}")
+
+
 class Schedule:
     """Replays a schedule that `hyperprompt export` wrote, by share of the budget, without any language model.
 
@@ -146,6 +178,12 @@ class Schedule:
     def _due(self, progress: float) -> Theta | None:
         """The last point that is due: update sizes need not divide both budgets alike."""
         return next((theta for at, theta in reversed(self.points) if at <= progress + 1e-9), None)
+
+
+def _reported(state: MetaState, name: str) -> list[float]:
+    """What the intervals so far said about one signal, those that said nothing left out."""
+    values = (interval.signals.values.get(name, math.nan) for interval in state.intervals)
+    return [value for value in values if math.isfinite(value)]
 
 
 def toward(state: MetaState, target: Theta) -> MetaAction:
