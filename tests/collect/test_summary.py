@@ -5,10 +5,9 @@ import pytest
 
 pytest.importorskip("gymnax")
 
-from hyperprompt.collect.gonogo import Config, Over, Replay, best_fixed, mean_path, mean_schedule, run, units
+from hyperprompt.collect.gonogo import Config, Replay, best_fixed, mean_path, mean_schedule, run, units
 from hyperprompt.collect.grid import load, scale, split
 from hyperprompt.collect.summary import difference, scores, summarise
-from hyperprompt.core import MetaAction
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 
@@ -143,23 +142,6 @@ def test_a_mean_path_replays_to_the_same_values():
     (answer,) = Replay(path).decide([state])
     moved = SPACE.shift(state.theta, answer.delta)
     assert SPACE.clip(moved) == pytest.approx(path[0])
-
-
-def test_one_controller_over_another_moves_what_is_its_own(state):
-    class Upper:
-        name = "upper"
-
-        def decide(self, states):
-            return [MetaAction({"ent_coef": 1.0, "clip_range": 0.5}) for _ in states]
-
-    class Lower:
-        name = "lower"
-
-        def decide(self, states):
-            return [MetaAction({"ent_coef": -1.0, "learning_rate": -0.5}) for _ in states]
-
-    (answer,) = Over(Upper(), Lower()).decide([state(1)])
-    assert answer.delta == {"ent_coef": 1.0, "clip_range": 0.5, "learning_rate": -0.5}
 
 
 def test_a_first_value_and_what_is_tuned_are_those_of_every_run(tmp_path):

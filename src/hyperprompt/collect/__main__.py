@@ -52,7 +52,7 @@ def gonogo(
     share: Annotated[float, typer.Option(help="Of the tasks that each of its networks is shown.")] = 1.0,
     tag: str = "",
     control: Annotated[str, typer.Option(help="Controller of the arm 'control', as numeric:FOLDER.")] = "",
-    base: Annotated[str, typer.Option(help="Controller of what neither student nor control moves.")] = "",
+    base: Annotated[str, typer.Option(help="Controller of what the student may not move, as schedule:FILE.")] = "",
     tune: Annotated[list[str] | None, typer.Option(help="A hyperparameter under control; by default the tuned set.")] = None,
     first: Annotated[list[str] | None, typer.Option(help="A value at step 0, as gamma=0.9.")] = None,
     updates: Updates = None,

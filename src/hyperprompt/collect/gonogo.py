@@ -20,6 +20,7 @@ from hyperprompt.collect.steer import N_STEPS, SteeredRun, collector, steer
 from hyperprompt.collect.student import Student, arrays, train
 from hyperprompt.controllers import registry
 from hyperprompt.controllers.fixed import KLAdaptive, Random, Static, toward
+from hyperprompt.controllers.over import Over
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.durable import append_line, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
@@ -43,19 +44,6 @@ class Replay:
         return [toward(state, self.path[min(state.index, len(self.path) - 1)]) for state in states]
 
 
-@dataclass
-class Over:
-    """One controller over another: what the upper one moves is its own, all else the lower one's."""
-
-    upper: Controller
-    lower: Controller
-    name: str = "over"
-
-    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
-        answers = zip(self.upper.decide(states), self.lower.decide(states), strict=True)
-        return [MetaAction({**below.delta, **above.delta}) for above, below in answers]
-
-
 @dataclass(frozen=True)
 class Config:
     """One go/no-go. `labels`, `tau`, `choice`, `mean_share` go to the student; `tag` names the setting in the results."""
@@ -75,7 +63,7 @@ class Config:
     control: str = ""
     """Controller of the arm `control`: one that has learned from none of the tests."""
     base: str = ""
-    """Controller of what `student` or `control` does not move, by default nobody's."""
+    """Controller of what the student may not move, by default nobody's."""
     tune: tuple[str, ...] = ()
     """The hyperparameters under control; empty: the algorithm's tuned set."""
     first: Mapping[str, float] = field(default_factory=dict)
@@ -207,9 +195,10 @@ def _arm(
         return Static(), {"learning_rate": rate, fast.dear: float(often)}
     if arm == "replay" and not mean:
         raise InvalidValue("replay needs the runs of the student, or of the control, on the task: run that arm before it")
-    steered = registry.create(config.control) if arm == "control" else student if arm == "student" else None
-    if steered:
-        return Over(steered, registry.create(config.base)) if config.base else steered, {}
+    if arm == "control":
+        return registry.create(config.control), {}
+    if arm == "student" and student:
+        return Over(student, registry.create(config.base)) if config.base else student, {}
     found: dict[str, Controller | None] = {
         "static": Static(), "kl-adaptive": KLAdaptive(), "random": Random(17), "replay": Replay(mean)
     }  # fmt: skip

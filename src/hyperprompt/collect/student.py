@@ -112,6 +112,10 @@ class Student:
     pessimism: float = 0.0
     name: str = "student"
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return self.only or self.names
+
     def effects(self, x: Floats) -> Floats:
         """Effects over keep, (batch, features) -> (batch, names, 7): the ensemble's mean less `pessimism` times its deviation,
         so that what networks that know different tasks do not agree on is left alone."""

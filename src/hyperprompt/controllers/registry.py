@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from hyperprompt.controllers import fixed
 from hyperprompt.controllers.bandit import Bandit
+from hyperprompt.controllers.over import Over
 from hyperprompt.core import Controller
 from hyperprompt.errors import InvalidValue, UnknownName
 
@@ -93,20 +94,26 @@ CONTROLLERS: dict[str, Entry] = {
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
     "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
+OVER = " over "
+"""Between two controllers of which the first moves what it requires, and the second all else."""
 _TAKES_FILES = ("schedule", "schedule-steps", "llm", "numeric")
 _TAKES_ARGUMENT = ("anneal", *_TAKES_FILES)
 _TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
 
 
 def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Controller:
-    """The controller called `spec`: a name of CONTROLLERS, perhaps with `:argument`, or `package.module:Class`.
+    """The controller called `spec`: a name of CONTROLLERS, perhaps with `:argument`, or `package.module:Class`; or `A over B`.
 
-    `options` go to the `bandit` or the `llm` controller. A class of the user's is called with `seed=` if it takes one.
+    `options` go to the `bandit` or the `llm` controller, of two to the lower one. A class of the user's is called with `seed=`
+    if it takes one.
 
     Raises:
         UnknownName: no such controller; the message lists the valid ones.
         InvalidValue: an argument the controller refuses, or an import path that does not lead to a controller.
     """
+    upper, over, lower = spec.partition(OVER)
+    if over:
+        return Over(create(upper, seed=seed), create(lower, seed=seed, options=options))
     name, _, argument = spec.partition(":")
     if options and name not in _TAKES_OPTIONS:
         raise InvalidValue(f"options ({', '.join(options)}) are for {', '.join(_TAKES_OPTIONS)} only, not for {spec!r}")
@@ -121,6 +128,9 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
+    upper, over, lower = spec.partition(OVER)
+    if over:
+        return (*files(upper, {}), *files(lower, options))
     name, _, argument = spec.partition(":")
     named = [argument if name in _TAKES_FILES else "", options.get("model"), options.get("demonstrations")]
     if name == "hyperprompt":
@@ -142,9 +152,10 @@ def check_algorithm(spec: str, algorithm: str) -> None:
     Raises:
         InvalidValue: with the algorithms it works with.
     """
-    entry = CONTROLLERS.get(spec.partition(":")[0])
-    if entry and entry.algorithms and algorithm not in entry.algorithms:
-        raise InvalidValue(f"controller {spec!r} works with {', '.join(entry.algorithms)} only, not with {algorithm}")
+    for part in spec.split(OVER):
+        entry = CONTROLLERS.get(part.partition(":")[0])
+        if entry and entry.algorithms and algorithm not in entry.algorithms:
+            raise InvalidValue(f"controller {part!r} works with {', '.join(entry.algorithms)} only, not with {algorithm}")
 
 
 def _imported(module: str, attribute: str, seed: int) -> Controller:
