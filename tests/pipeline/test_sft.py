@@ -93,6 +93,22 @@ def test_a_control_can_be_the_teacher_of_another(tmp_path, data):
     assert all(abs(wanted[name] - learnt[name]) < 0.25 for name in wanted)
 
 
+def test_any_controller_can_be_the_teacher(tmp_path, data):
+    """A rule that reads the very signal of the lessons: a high KL lowers the learning rate, a low one raises it."""
+    settings = {**data, **FAST, "arch": "mlp", "teacher": "kl-adaptive"}
+    result = sft.run(read("short", settings), tmp_path / "run")
+    assert result["after"] < 0.2 * result["before"]
+    rule, learnt = create("kl-adaptive"), create(f"numeric:{tmp_path / 'run' / 'model'}")
+    states = [lessons.state(seed) for seed in range(200, 210)]
+    for wanted, answer in zip(rule.decide(states), learnt.decide(states), strict=True):
+        assert answer.delta["learning_rate"] == pytest.approx(wanted.delta["learning_rate"], abs=0.3)
+        assert abs(answer.delta["clip_range"]) < 0.1
+    with pytest.raises(InvalidValue, match="sharpness must be 1 with the controller 'kl-adaptive'"):
+        sft.run(read("short", {**settings, "sharpness": 2.0}), tmp_path / "sharp")
+    with pytest.raises(UnknownName, match="kl-adaptive"):
+        sft.run(read("short", {**settings, "teacher": "kl-adaptiv"}), tmp_path / "unknown")
+
+
 def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):
     found = {**TUNED, "learning_rate": 2e-3}
     runs = [replace(c, **vars(unbranched(len(TUNED))), target=to_json(found)) for c in lessons.checkpoints(range(30))]

@@ -13,6 +13,7 @@ import yaml
 from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.student import Student
+from hyperprompt.controllers import registry
 from hyperprompt.durable import atomic_write, from_json, read_lines, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.prompt.config import PromptConfig
@@ -102,9 +103,14 @@ def _examples(
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; who made them has seen the branches of the sources only."""
     tau = config.tau / config.sharpness
-    if config.teacher:
+    if Path(config.teacher or "-").is_dir():
         control = controls.read(Path(config.teacher))
         known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
+    elif config.teacher:
+        if config.sharpness != 1.0:
+            raise InvalidValue(f"sharpness must be 1 with the controller {config.teacher!r} as teacher: its steps have no tau")
+        controller = registry.create(config.teacher)
+        known, unseen = (labels.taught_examples(side, controller) for side in (source, validation))
     elif config.labels == "tuned":
         known = labels.tuned_examples(source)
         unseen = labels.tuned_examples(validation) if validation else []

@@ -44,7 +44,8 @@ class SFTConfig(BaseModel):
     `effects`: main effects of each checkpoint by itself, for its own decision; `tuned`: the step toward the values that a
     tuner's search found best, for every decision of its runs (mode bayes of `hyperprompt collect`)."""
     teacher: str = ""
-    """Folder of a control whose own policy is the label of every decision, in place of labels from branches."""
+    """Folder of a control whose own policy is the label of every decision, in place of labels from branches; or the name of
+    any controller, whose steps are (with sharpness=1)."""
     tau: float = Field(default=0.05, gt=0)
     """p(step) ~ exp(effect / tau), effects in task units."""
     sharpness: float = Field(default=2.5, gt=0)

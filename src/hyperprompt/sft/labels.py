@@ -4,7 +4,7 @@
 
 A single checkpoint tells little (24 branches; the seed noise of a return is as large as an effect), so `pooled` effects come
 from small networks fitted to the branches of all checkpoints at once; they can be asked about any meta-state. From a tuner's
-search, the paper's recipe: the step toward the values that it found best.
+search, the paper's recipe: the step toward the values that it found best. From any controller: the steps it takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
 from hyperprompt.collect.student import Student, arrays, softmax, train
-from hyperprompt.core import STEPS, MetaState
+from hyperprompt.core import STEPS, Controller, MetaState
 from hyperprompt.durable import from_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import Theta
@@ -85,11 +85,25 @@ def effect_examples(checkpoints: Sequence[Checkpoint], tau: float, mean_share: f
     return [Example(state, labels[state.run]) for state in longest(c.state for c in known)]
 
 
+def around(delta: Theta, names: Sequence[str]) -> dict[str, Floats]:
+    """Steps, clipped to STEPS, as the distribution on the two of them around each whose mean it is: name -> (7,). A name
+    without a step keeps."""
+    return {name: np.array([np.interp(delta.get(name, 0.0), STEPS, step) for step in np.eye(len(STEPS))]) for name in names}
+
+
 def toward(state: MetaState, target: Theta) -> dict[str, Floats]:
-    """The step from a meta-state to tuned values, as the distribution on the two of STEPS around it whose mean it is:
-    delta = clip(u(theta*) - u(theta), -2, 2); name -> (7,)."""
-    deltas = {name: state.space[name].delta(state.theta[name], target[name]) for name in state.space.names}
-    return {name: np.array([np.interp(delta, STEPS, step) for step in np.eye(len(STEPS))]) for name, delta in deltas.items()}
+    """The step from a meta-state to tuned values: delta = clip(u(theta*) - u(theta), -2, 2)."""
+    names = state.space.names
+    return around({name: state.space[name].delta(state.theta[name], target[name]) for name in names}, names)
+
+
+def taught_examples(checkpoints: Sequence[Checkpoint], teacher: Controller) -> list[Example]:
+    """Every run once, each of its decisions labelled with the steps that a controller would take there."""
+    examples = []
+    for state in longest(c.state for c in checkpoints):
+        answers = teacher.decide([prefix(state, i) for i in range(state.index + 1)])
+        examples.append(Example(state, {i: around(a.delta, state.space.names) for i, a in enumerate(answers)}))
+    return examples
 
 
 def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
