@@ -1,17 +1,14 @@
 """The stage on a dataset with a known right answer."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from hyperprompt.collect import dataset
-from hyperprompt.collect.design import unbranched
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
-from hyperprompt.durable import to_json
 from hyperprompt.errors import DatasetError, InvalidValue, UnknownName
 from hyperprompt.pipeline import sft
 from hyperprompt.sft import controls
@@ -111,8 +108,7 @@ def test_any_controller_can_be_the_teacher(tmp_path, data):
 
 def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):
     found = {**TUNED, "learning_rate": 2e-3}
-    runs = [replace(c, **vars(unbranched(len(TUNED))), target=to_json(found)) for c in lessons.checkpoints(range(30))]
-    dataset.write(tmp_path / "bayes" / "a.parquet", runs, {})
+    dataset.write(tmp_path / "bayes" / "a.parquet", lessons.searched(range(30), found), {})
     values = {"data": [tmp_path / "bayes"], "arch": "mlp", "labels": "tuned", "learning_rate": 1e-2}
     result = sft.run(read("paper", values), tmp_path / "run")
     assert result["after"] < 0.2 * result["before"]

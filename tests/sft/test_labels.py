@@ -1,4 +1,4 @@
-"""Labels from branches."""
+"""Labels from branches, and from a tuner's search."""
 
 import json
 from dataclasses import replace
@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hyperprompt.collect.design import unbranched
 from hyperprompt.core import KEEP, STEPS
-from hyperprompt.durable import to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.sft import labels
 from hyperprompt.testing import lessons
@@ -32,15 +30,8 @@ def test_runs_that_have_learned_what_there_is_teach_nothing_below_a_ceiling():
     assert step(unknown, ceiling=0.7) > 0.5
 
 
-def tuned(target):
-    """Checkpoints of the lessons' runs as a tuner's, whose search found `target`."""
-    found = lessons.checkpoints(range(12))
-    space = found[0].state.space
-    return [replace(c, **vars(unbranched(len(space))), target=to_json({**space.defaults, **target})) for c in found]
-
-
 def test_a_tuner_s_runs_are_labelled_with_the_step_toward_what_it_found():
-    (c, *_) = tuned({"learning_rate": 1e-3, "clip_range": 0.4, "n_epochs": 1.0})
+    (c, *_) = lessons.searched(range(12), {"learning_rate": 1e-3, "clip_range": 0.4, "n_epochs": 1.0})
     at = replace(c.state, theta={**c.state.theta, "learning_rate": 6e-4, "clip_range": 0.2, "n_epochs": 10.0})
     label = labels.toward(at, json.loads(c.target))
     means = {name: float(p @ np.asarray(STEPS)) for name, p in label.items()}
@@ -52,7 +43,7 @@ def test_a_tuner_s_runs_are_labelled_with_the_step_toward_what_it_found():
 
 
 def test_every_decision_of_every_run_of_a_tuner_has_a_label_and_others_have_none():
-    searched, others = tuned({"learning_rate": 1e-3}), lessons.checkpoints(range(12, 14))
+    searched, others = lessons.searched(range(12), {"learning_rate": 1e-3}), lessons.checkpoints(range(12, 14))
     examples = labels.tuned_examples([*searched, *others])
     assert {e.state.run for e in examples} == {c.run for c in searched}
     assert all(sorted(e.labels) == list(range(e.state.index + 1)) for e in examples)

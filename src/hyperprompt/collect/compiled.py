@@ -81,19 +81,18 @@ class Collector(Protocol):
         ...
 
 
-def tuned(algorithm: str, action_dimensions: int = 1) -> HyperparameterSpace:
-    """The default tuned set of an algorithm."""
-    return for_algorithm(algorithm, action_dimensions).subset(TUNED_BY_DEFAULT[algorithm])
-
-
-def space_of(collector: Collector, names: Sequence[str] = ()) -> HyperparameterSpace:
-    """The named hyperparameters of a collector's algorithm on its task, by default the tuned set.
+def tuned(algorithm: str, action_dimensions: int = 1, names: Sequence[str] = ()) -> HyperparameterSpace:
+    """The named hyperparameters of an algorithm, by default its tuned set.
 
     Raises:
         UnknownName: one that the algorithm does not have.
     """
-    dimensions = collector.task.action_size if collector.task.continuous else 1
-    return for_algorithm(collector.algorithm, dimensions).subset(names or TUNED_BY_DEFAULT[collector.algorithm])
+    return for_algorithm(algorithm, action_dimensions).subset(names or TUNED_BY_DEFAULT[algorithm])
+
+
+def space_of(collector: Collector, names: Sequence[str] = ()) -> HyperparameterSpace:
+    """`tuned` of a collector's algorithm on its task."""
+    return tuned(collector.algorithm, collector.task.action_size if collector.task.continuous else 1, names)
 
 
 def places(algorithm: str, **values: tuple[float, float]) -> dict[str, tuple[float, float]]:

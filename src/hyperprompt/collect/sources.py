@@ -17,13 +17,13 @@ GYMNAX = "gymnax"
 """Family, and prefix, of gymnax's tasks where they stand beside others: gymnax/cartpole."""
 ENVPOOL = "envpool"
 """Family and prefix of EnvPool's tasks under a compiled learner: envpool/Ant-v5 is the environment of the live Ant-v5."""
+COMPILED = (GYMNAX, ENVPOOL)
+"""The families whose learner is compiled."""
 TUNABLE: Mapping[str, tuple[str, ...]] = {
     "ppo": ("learning_rate", "n_epochs", "ent_coef", "clip_range", "gamma", "gae_lambda", "vf_coef", "max_grad_norm"),
     "sac": ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy"),
 }
 """The hyperparameters that the compiled learner of an algorithm has."""
-COMPILED = (GYMNAX, ENVPOOL)
-"""The families whose learner is compiled."""
 
 
 def is_compiled(task: str) -> bool:

@@ -114,6 +114,7 @@ class Student:
 
     @property
     def requires(self) -> tuple[str, ...]:
+        """What it moves, and is its own over another controller."""
         return self.only or self.names
 
     def effects(self, x: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import yaml
@@ -114,10 +115,8 @@ class Horizon:
 
     name = "horizon"
     requires = ("gamma",)
-    trusted, lost, patience, large = 0.6, 0.1, 5, 30.0
-
-    def __init__(self, up: float = 2.0, down: float = 3.0) -> None:
-        self.up, self.down = up, down
+    trusted, up = 0.6, 2.0
+    lost, patience, large, down = 0.1, 5, 30.0, 3.0
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
@@ -127,7 +126,7 @@ class Horizon:
         gamma = state.space["gamma"]
         if len(fit) >= self.patience and max(fit[-self.patience :]) < self.lost and loss and loss[-1] > self.large:
             target = gamma.shift(gamma.default, -self.down)
-        elif fit and length and math.fsum(fit[-2:]) / len(fit[-2:]) > self.trusted:
+        elif fit and length and fmean(fit[-2:]) > self.trusted:
             octaves = math.log2(max(1.0, length[-1]) * (1.0 - gamma.default))
             target = gamma.shift(gamma.default, min(max(octaves, 0.0), self.up))
         else:

@@ -103,8 +103,8 @@ def _examples(
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; who made them has seen the branches of the sources only."""
     tau = config.tau / config.sharpness
-    if Path(config.teacher or "-").is_dir():
-        control = controls.read(Path(config.teacher))
+    if config.teacher and (folder := Path(config.teacher)).is_dir():
+        control = controls.read(folder)
         known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
     elif config.teacher:
         if config.sharpness != 1.0:

@@ -10,7 +10,7 @@ search, the paper's recipe: the step toward the values that it found best. From 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,12 +67,17 @@ def policy(students: Mapping[Kind, Student], checkpoints: Sequence[Checkpoint], 
     return [np.array([*pooled(students, c.state, tau).values()]) for c in checkpoints]
 
 
-def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student], tau: float) -> list[Example]:
+def labelled(checkpoints: Iterable[Checkpoint], label: Label) -> list[Example]:
     """Every run once, each of its decisions labelled."""
     return [
-        Example(state, {i: pooled(students, prefix(state, i), tau) for i in range(state.index + 1)})
+        Example(state, {i: label(prefix(state, i)) for i in range(state.index + 1)})
         for state in longest(c.state for c in checkpoints)
     ]
+
+
+def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student], tau: float) -> list[Example]:
+    """Every run once, each of its decisions labelled by what pays on average."""
+    return labelled(checkpoints, lambda state: pooled(students, state, tau))
 
 
 def effect_examples(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> list[Example]:
@@ -99,11 +104,7 @@ def toward(state: MetaState, target: Theta) -> dict[str, Floats]:
 
 def taught_examples(checkpoints: Sequence[Checkpoint], teacher: Controller) -> list[Example]:
     """Every run once, each of its decisions labelled with the steps that a controller would take there."""
-    examples = []
-    for state in longest(c.state for c in checkpoints):
-        answers = teacher.decide([prefix(state, i) for i in range(state.index + 1)])
-        examples.append(Example(state, {i: around(a.delta, state.space.names) for i, a in enumerate(answers)}))
-    return examples
+    return labelled(checkpoints, lambda state: around(teacher.decide([state])[0].delta, state.space.names))
 
 
 def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
@@ -115,5 +116,4 @@ def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
     targets = {c.run: from_json(c.target) for c in checkpoints if c.target}
     if not targets:
         raise InvalidValue("labels=tuned needs runs of a tuner, collected in mode bayes: these have no tuned values")
-    runs = longest(c.state for c in checkpoints if c.run in targets)
-    return [Example(s, {i: toward(prefix(s, i), targets[s.run]) for i in range(s.index + 1)}) for s in runs]
+    return labelled((c for c in checkpoints if c.run in targets), lambda state: toward(state, targets[state.run]))

@@ -7,13 +7,16 @@ nothing did.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.design import unbranched
 from hyperprompt.core import KEEP, STEPS, Interval, MetaState, Signals, Task
-from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
+from hyperprompt.durable import to_json
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, Theta, for_algorithm
 from hyperprompt.sft.examples import Example, prefix
 
 TASK = Task("CartPole-v1", "ppo", "discrete", "vector", 4, 2, 8, 10_000)
@@ -73,3 +76,11 @@ def checkpoints(seeds: Sequence[int], branches: int = 24) -> list[Checkpoint]:
             )
         )  # fmt: skip
     return found
+
+
+def searched(seeds: Sequence[int], target: Theta) -> list[Checkpoint]:
+    """The same runs as those of a tuner whose search found `target` best; names left out at their defaults."""
+    found = checkpoints(seeds)
+    space = found[0].state.space
+    nothing = vars(unbranched(len(space)))
+    return [replace(c, **nothing, target=to_json({**space.defaults, **target})) for c in found]
