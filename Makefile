@@ -47,18 +47,20 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt collect collections/tiny.yaml --out runs/meta-tiny/branches
 	$(BIN)/python -m hyperprompt sft --preset tiny --arch mlp --data runs/meta-tiny/branches --out runs/meta-tiny/first
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
-	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/branches --data runs/meta-tiny/rolls --out runs/meta-tiny/llm
+	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set sharpness=1 \
+	    --set 'teacher=horizon over numeric:runs/meta-tiny/first/model' --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-COLLECTIONS = source continuous long-rollouts bodies sac
+COLLECTIONS = source continuous long-rollouts bodies
 BRANCHES = $(addprefix --data results/,gonogo/branches $(COLLECTIONS))
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	for name in $(COLLECTIONS); do $(BIN)/python -m hyperprompt collect collections/$$name.yaml --out results/$$name --jobs $(JOBS) || exit; done
 	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set noise=0.5 --set epochs=20 --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --preset cpu --data results/sac --data runs/meta/rolls --set teacher=runs/meta/first/model --out runs/meta/llm
+	$(BIN)/python -m hyperprompt sft --preset cpu --data runs/meta/rolls --set sharpness=1 \
+	    --set 'teacher=horizon over numeric:runs/meta/first/model' --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

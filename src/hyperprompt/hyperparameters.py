@@ -271,7 +271,7 @@ AVAILABLE: dict[str, HyperparameterSpace] = {
 }
 
 TUNED_BY_DEFAULT: dict[str, tuple[str, ...]] = {
-    "ppo": ("learning_rate", "n_epochs", "ent_coef", "clip_range"),
+    "ppo": ("learning_rate", "n_epochs", "ent_coef", "clip_range", "gamma"),
     "a2c": ("learning_rate", "ent_coef", "gae_lambda", "vf_coef"),
     "sac": ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy"),
     "td3": ("learning_rate", "tau", "gamma", "gradient_steps"),

@@ -93,9 +93,9 @@ def test_effects_find_the_hyperparameter_that_matters(state):
     moved = np.asarray(STEPS)[c.steps][:, 1]
     c = replace(c, end=20.0 + 48.0 * moved, mean=np.full(60, math.nan))
     effects, errors = c.effects()
-    assert effects.shape == errors.shape == (4, 7)
+    assert effects.shape == errors.shape == (5, 7)
     assert effects[1, -1] == pytest.approx(0.2, abs=0.03)
-    np.testing.assert_allclose(effects[[0, 2, 3]], 0.0, atol=0.03)
+    np.testing.assert_allclose(effects[[0, 2, 3, 4]], 0.0, atol=0.03)
     assert (effects[:, KEEP] == 0).all()
 
 
@@ -103,7 +103,7 @@ def test_effects_find_the_hyperparameter_that_matters(state):
     ("changes", "named"),
     [
         ({"steps": np.zeros((6, 2), np.int64)}, "6, 2"),
-        ({"steps": np.full((6, 4), 7)}, "7"),
+        ({"steps": np.full((6, 5), 7)}, "7"),
         ({"end": np.zeros(5)}, "5,"),
         ({"unit": 0.0}, "unit of CartPole-v1"),
         ({"unit": math.nan}, "unit of CartPole-v1"),

@@ -58,7 +58,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, state: Any) -> list[int]:
         if round_ == 13:
             raise ZeroDivisionError("thirteen")
         none = np.empty(0)
-        steps, seeds = np.empty((0, 4), np.int64), np.empty(0, np.int64)
+        steps, seeds = np.empty((0, 5), np.int64), np.empty(0, np.int64)
         return [
             Checkpoint("plain", recipe.env, "ppo", f"run{round_}", "{}", state(2), 0, 1.0, 0.0, 1.0, steps, seeds, none, none)
         ]

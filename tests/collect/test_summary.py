@@ -148,12 +148,12 @@ def test_a_first_value_and_what_is_tuned_are_those_of_every_run(tmp_path):
     append_line(tmp_path / "grid.jsonl", to_json(ROWS[0]))
     grids, out = [tmp_path / "grid.jsonl"], tmp_path / "out.jsonl"
     config = Config(
-        ("lake",), (), ("static",), (1, 2), updates=3, tune=("learning_rate", "gamma"), first={"gamma": 0.9}, tag="0.9"
+        ("lake",), (), ("static",), (1, 2), updates=3, tune=("learning_rate", "gae_lambda"), first={"gae_lambda": 0.9}, tag="0.9"
     )
     run(config, [], grids, out)
     (line,) = load(out)
     assert line["tag"] == "0.9"
-    assert [point.keys() for point in line["path"]] == [{"learning_rate", "gamma"}] * 3
-    assert {point["gamma"] for point in line["path"]} == {0.9}
-    with pytest.raises(UnknownName, match="gamma"):
-        run(Config(("lake",), (), ("static",), (1,), first={"gamma": 0.9}, tag="untuned"), [], grids, out)
+    assert [point.keys() for point in line["path"]] == [{"learning_rate", "gae_lambda"}] * 3
+    assert {point["gae_lambda"] for point in line["path"]} == {0.9}
+    with pytest.raises(UnknownName, match="gae_lambda"):
+        run(Config(("lake",), (), ("static",), (1,), first={"gae_lambda": 0.9}, tag="untuned"), [], grids, out)

@@ -61,7 +61,8 @@ def test_kl_adaptive_moves_against_the_kl(state: States, kl: float, sign: int) -
         ({"explained_variance": 0.9, "episode_length": 200.0}, 0.995),
         ({"explained_variance": 0.9, "episode_length": 5000.0}, 0.9975),  # no more than two octaves
         ({"explained_variance": 0.9, "episode_length": 20.0}, 0.99),  # an episode is no reason to look less far
-        ({"explained_variance": 0.3, "episode_length": 5000.0}, 0.99),
+        ({"explained_variance": 0.3, "episode_length": 5000.0}, 0.9975),
+        ({"explained_variance": 0.15, "episode_length": 5000.0}, 0.99),
         ({"explained_variance": 0.9}, 0.99),
         ({"explained_variance": float("nan"), "episode_length": 5000.0}, 0.99),
         ({"explained_variance": 0.01, "value_loss": 3000.0}, 0.92),

@@ -71,7 +71,7 @@ def test_a_decision_is_a_distribution_and_a_step_per_hyperparameter(prompt, cali
     assert isinstance(controller, Controller)
     (action,) = controller.decide([s])
     assert list(action.delta) == list(action.probabilities) == list(s.space.names)
-    assert array(action).sum(-1) == pytest.approx(np.ones(4), abs=1e-9)
+    assert array(action).sum(-1) == pytest.approx(np.ones(5), abs=1e-9)
     assert set(action.delta.values()) <= set(STEPS)
     for name, p in action.probabilities.items():
         assert action.delta[name] == STEPS[int(np.argmax(p))]
@@ -161,7 +161,7 @@ def test_a_model_gone_mad_raises_and_recovers():
         controller.decide([state(2)])
     (action,) = controller.decide([state(2)])
     assert np.isfinite(array(action)).all()
-    assert array(before).shape == (4, 7)
+    assert array(before).shape == (5, 7)
 
 
 def test_a_transcript_that_cannot_fit_says_so():

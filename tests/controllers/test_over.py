@@ -65,6 +65,11 @@ def test_a_name_of_two_controllers_builds_both(tmp_path: Path) -> None:
         registry.check_algorithm(f"horizon over schedule:{file}", "sac")
 
 
+def test_nothing_of_its_own_to_move_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="'static' requires no hyperparameter of its own"):
+        registry.create("static over hyperprompt")
+
+
 def test_the_shipped_model_below_is_asked_as_ever(state: Callable[..., MetaState]) -> None:
     """What is not its own is not in its prompt: the answers are those of a run in which nobody tunes gamma."""
     names = ("learning_rate", "n_epochs", "ent_coef", "clip_range")

@@ -73,7 +73,7 @@ def test_an_episode_is_a_run_and_reproduces() -> None:
     last = task_scale("CartPole-v1").score(state.intervals[-1].signals.values["return_mean"])
     assert sum(rewards) == pytest.approx(last)
     with pytest.raises(InvalidValue, match="spent"):
-        env.step(np.full(4, KEEP))
+        env.step(np.full(5, KEEP))
     env.close()
 
 
@@ -118,7 +118,7 @@ def test_what_an_observation_shows() -> None:
 def test_an_action_that_is_no_number_is_recorded_and_training_goes_on() -> None:
     env = MetaEnv(SMALL, continuous=True)
     env.reset(seed=0)
-    *_, info = env.step(np.array([np.nan, 0, 0, 0], dtype=np.float32))
+    *_, info = env.step(np.array([np.nan, 0, 0, 0, 0], dtype=np.float32))
     assert info["decision"].status == "rejected"
     assert info["meta_state"].step > 0
     env.close()
@@ -127,7 +127,7 @@ def test_an_action_that_is_no_number_is_recorded_and_training_goes_on() -> None:
 def test_mistakes_are_refused() -> None:
     env = MetaEnv(SMALL)
     env.reset(seed=0)
-    for action in ([3, 3], [7, 3, 3, 3]):
+    for action in ([3, 3], [7, 3, 3, 3, 3]):
         with pytest.raises(InvalidValue, match=r"step|indices"):
             env.step(np.array(action))
     env.close()

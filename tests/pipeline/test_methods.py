@@ -24,4 +24,4 @@ def test_epochs_are_searched_up_to_where_they_begin_unless_told_so(values, low, 
 
 def test_epochs_that_begin_at_their_lowest_are_not_searched():
     space = search_space(resolve(RunConfig.model_validate({"env": "CartPole-v1", "agent": {"n_epochs": 1}})))
-    assert space.names == ("learning_rate", "ent_coef", "clip_range")
+    assert space.names == ("learning_rate", "ent_coef", "clip_range", "gamma")

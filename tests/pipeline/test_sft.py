@@ -67,6 +67,13 @@ def test_a_finished_training_is_not_repeated_and_another_one_refused(tmp_path, d
         sft.run(config.model_copy(update={"seed": 1}), tmp_path / "run")
 
 
+def test_runs_of_one_name_in_two_folders_are_two_runs(tmp_path, data):
+    dataset.write(tmp_path / "more" / "a.parquet", lessons.checkpoints(range(30)), {})
+    config = read("short", {"data": [*data["data"], tmp_path / "more"], **FAST, "epochs": 1, "arch": "mlp", "held_out": 0.2})
+    result = sft.run(config, tmp_path / "run")
+    assert (result["source_runs"], result["validation_runs"]) == (48, 12)
+
+
 def test_without_validation_data_some_source_runs_are_set_aside(tmp_path, data):
     config = read("short", {"data": data["data"], **FAST, "epochs": 1, "arch": "mlp", "held_out": 0.2})
     result = sft.run(config, tmp_path / "run")

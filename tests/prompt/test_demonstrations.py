@@ -35,20 +35,21 @@ def test_slots_hold_the_steps_really_taken_next():
     atoms = template.head(state(0), CONFIG, expert)
     shown = "".join(atoms).split("\nexpert")[1].split("\nrun")[0].strip().split("\n")
     assert len(shown) == CONFIG.demonstration_rows
-    taken = [template.row(expert, i + 1, CONFIG).text[-9:-5] for i in template.spaced(12, 6)]
-    assert [line[-4:] for line in shown] == taken
-    assert [line[:-4] for line in shown] == [template.row(expert, i, CONFIG).text.strip()[:-4] for i in template.spaced(12, 6)]
+    n = len(expert.space)
+    taken = [template.row(expert, i + 1, CONFIG).text[-2 * n - 1 : -n - 1] for i in template.spaced(12, 6)]
+    assert [line[-n:] for line in shown] == taken
+    before = [template.row(expert, i, CONFIG).text.strip()[:-n] for i in template.spaced(12, 6)]
+    assert [line[:-n] for line in shown] == before
 
 
 def test_what_the_expert_lacks_is_not_available():
     expert = state(3)
     expert = dataclasses.replace(expert, space=expert.space.subset(("learning_rate", "clip_range")))
     shown = "".join(template.head(state(0), CONFIG, expert)).split("\nexpert\n")[1].split("\n")[1]
-    slots, last, theta = shown[-4:], shown[-9:-5], shown[-17:-9]
-    assert slots[1:3] == last[1:3] == "--"
-    assert "-" not in slots[0] + slots[3]
-    assert theta[2:6] == "----"
-    assert "-" not in theta[:2] + theta[6:]
+    slots, last, theta = shown[-5:], shown[-11:-6], shown[-21:-11]
+    for known in (slots, last):
+        assert [mark == "-" for mark in known] == [False, True, True, False, True]
+    assert [theta[k : k + 2] == "--" for k in range(0, 10, 2)] == [False, True, True, False, True]
 
 
 def test_the_nearest_run_is_chosen():

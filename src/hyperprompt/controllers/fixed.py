@@ -115,7 +115,7 @@ class Horizon:
 
     name = "horizon"
     requires = ("gamma",)
-    trusted, up = 0.6, 2.0
+    trusted, up = 0.2, 2.0
     lost, patience, large, down = 0.1, 5, 30.0, 3.0
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hyperprompt.core import Controller, MetaAction, MetaState
+from hyperprompt.errors import InvalidValue
 
 
 class Over:
@@ -14,11 +15,16 @@ class Over:
     Args:
         upper: with the names it moves as `requires`.
         lower: any controller.
+
+    Raises:
+        InvalidValue: an upper controller that names nothing as its own.
     """
 
     def __init__(self, upper: Controller, lower: Controller) -> None:
         self.upper, self.lower = upper, lower
         self.own: tuple[str, ...] = tuple(getattr(upper, "requires", ()))
+        if not self.own:
+            raise InvalidValue(f"controller {upper.name!r} requires no hyperparameter of its own and cannot go over another")
         self.requires = (*self.own, *getattr(lower, "requires", ()))
         self.name = f"{upper.name} over {lower.name}"
 

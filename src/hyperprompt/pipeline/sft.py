@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
-    read = [c for path in config.data for c in dataset.read(Path(path), config.algorithms)]
+    read = [c for path in config.data for c in _read(path, config)]
     for task in set(config.without) - {c.task for c in read}:
         raise UnknownName("task in without", task, sorted({c.task for c in read}))
     source = [c for c in read if c.task not in config.without]
-    validation = [c for path in config.validation for c in dataset.read(Path(path), config.algorithms)]
+    validation = [c for path in config.validation for c in _read(path, config)]
     asked = (config.labels == "pooled" and not config.teacher) or validation
     doubts = {"ceiling": config.ceiling, "share": config.share, "pessimism": config.pessimism}
     teachers = labels.teachers(source, config.mean_share, **doubts) if asked else {}
@@ -73,6 +74,12 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     return result
 
 
+def _read(path: str, config: SFTConfig) -> list[Checkpoint]:
+    """A folder's checkpoints, whose runs are told apart from those of the same name in other folders."""
+    found = dataset.read(Path(path), config.algorithms)
+    return [replace(c, run=f"{path}:{c.run}", state=replace(c.state, run=f"{path}:{c.state.run}")) for c in found]
+
+
 def told(line: Mapping[str, Any]) -> str:
     """One line of the log, for people."""
     source = f", source {line['source']:.4f}" if "source" in line else ""
@@ -89,7 +96,7 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     from hyperprompt.sft.model import SlotModel
 
     name = random_name(config.model, config.seed) if config.arch == "llm-random" else config.model
-    language_model = weights.load(name, dtype=None if config.rank else "float32")
+    language_model = weights.load(name, dtype=config.dtype if config.rank else "float32")
     prompt = PromptConfig.from_dict(config.prompt)
     changes = Augmentation.of(config.augment)
     model = SlotModel(language_model, prompt, config.rank, config.layers, config.seed, changes, config.head)

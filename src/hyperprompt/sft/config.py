@@ -63,6 +63,9 @@ class SFTConfig(BaseModel):
     """Deviations between those networks that are taken off every effect but keep's: where they do not agree, keep."""
     rank: int = Field(default=16, ge=0)
     """Of the low-rank adapters; 0 trains every weight, in float32."""
+    dtype: Literal["bfloat16", "float32"] | None = None
+    """Of the adapted model's frozen weights while training; by default what `llm.weights.load` takes on this machine. A core
+    without AMX multiplies long transcripts faster in float32."""
     layers: int | None = Field(default=None, ge=1)
     """Topmost layers that are trained; all by default."""
     learning_rate: float = Field(default=5e-4, gt=0)
