@@ -158,7 +158,7 @@ def test_the_card_counts_what_is_there(tmp_path: Path, short: Collection, quick:
 
 def test_environment_steps_are_those_of_runs_and_branches(state: Any) -> None:
     def at(run: str, intervals: int, branches: int) -> Checkpoint:
-        steps, seeds, returns = np.zeros((branches, 4), np.int64), np.arange(branches), np.zeros(branches)
+        steps, seeds, returns = np.zeros((branches, 5), np.int64), np.arange(branches), np.zeros(branches)
         return Checkpoint("plain", "t", "ppo", run, "{}", state(intervals), 100, 0.0, 0.0, 1.0, steps, seeds, returns, returns)
 
     assert stage.environment_steps([at("a", 0, 3), at("a", 2, 3), at("b", 1, 0)]) == 2 * 2048 + 2048 + 6 * 100

@@ -148,7 +148,14 @@ def test_a_first_value_and_what_is_tuned_are_those_of_every_run(tmp_path):
     append_line(tmp_path / "grid.jsonl", to_json(ROWS[0]))
     grids, out = [tmp_path / "grid.jsonl"], tmp_path / "out.jsonl"
     config = Config(
-        ("lake",), (), ("static",), (1, 2), updates=3, tune=("learning_rate", "gae_lambda"), first={"gae_lambda": 0.9}, tag="0.9"
+        ("lake",),
+        (),
+        ("static",),
+        (1, 2),
+        updates=3,
+        tune=("learning_rate", "gae_lambda"),
+        first={"gae_lambda": 0.9},
+        tag="0.9",
     )
     run(config, [], grids, out)
     (line,) = load(out)

@@ -115,7 +115,7 @@ def test_any_controller_can_be_the_teacher(tmp_path, data):
 
 def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):
     found = {**TUNED, "learning_rate": 2e-3}
-    dataset.write(tmp_path / "bayes" / "a.parquet", lessons.searched(range(30), found), {})
+    dataset.write(tmp_path / "bayes" / "a.parquet", lessons.searched(range(60), found), {})
     values = {"data": [tmp_path / "bayes"], "arch": "mlp", "labels": "tuned", "learning_rate": 1e-2}
     result = sft.run(read("paper", values), tmp_path / "run")
     assert result["after"] < 0.2 * result["before"]

@@ -77,7 +77,7 @@ def edit(folder, **changes):
 def answers(model, example):
     """mu of every decision and hyperparameter of a run."""
     with torch.no_grad():
-        return model.score(example)[0].numpy().reshape(6, 4)
+        return model.score(example)[0].numpy().reshape(6, 5)
 
 
 def test_it_begins_by_keeping_and_learns_to_read_a_signal(base, trained):

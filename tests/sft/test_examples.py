@@ -44,14 +44,14 @@ def test_a_run_is_known_by_its_longest_state():
 
 def test_every_labelled_slot_is_scored_where_it_stands(example, encoder):
     piece = sequence(example, PROMPT, encoder)
-    assert piece.before.shape == (24,)
-    assert piece.target.shape == (24, 7)
+    assert piece.before.shape == (30,)
+    assert piece.target.shape == (30, 7)
     placeholder = encoder.digits[3]
     assert (piece.ids[piece.before + 1] == placeholder).all()
     some = dataclasses.replace(example, labels={2: {"ent_coef": example.labels[2]["ent_coef"]}})
     only = sequence(some, PROMPT, encoder)
     position = example.state.space.names.index("ent_coef")
-    assert only.before.tolist() == [piece.before[2 * 4 + position]]
+    assert only.before.tolist() == [piece.before[2 * 5 + position]]
     with pytest.raises(InvalidValue, match="no labelled decision"):
         sequence(dataclasses.replace(example, labels={}), PROMPT, encoder)
 
@@ -74,5 +74,5 @@ def test_a_subset_leaves_hyperparameters_out_and_equal_seeds_agree(example, enco
     often = Augmentation(subset=1.0, signals=1.0, task=0.5, history=0.5)
     pieces = [sequence(example, PROMPT, encoder, rng=np.random.default_rng(s), augmentation=often) for s in (1, 1, 2, 3, 4)]
     assert pieces[0].ids.tolist() == pieces[1].ids.tolist()
-    assert all(len(p.before) < 24 and len(p.before) % 6 == 0 for p in pieces)
+    assert all(len(p.before) < 30 and len(p.before) % 6 == 0 for p in pieces)
     assert len({len(p.ids) for p in pieces}) > 1

@@ -50,9 +50,9 @@ def trained(tmp_path_factory):
 
 
 def distribution(model, example):
-    """Of every decision and hyperparameter of a run, (6, 4, 7)."""
+    """Of every decision and hyperparameter of a run, (6, 5, 7)."""
     with torch.no_grad():
-        return model.head.logp(model.score(example)[0]).exp().numpy().reshape(6, 4, 7)
+        return model.head.logp(model.score(example)[0]).exp().numpy().reshape(6, 5, 7)
 
 
 def test_training_scores_what_the_policy_answers():
@@ -175,7 +175,7 @@ def test_runs_of_another_algorithm_are_kept_as_they_are(trained):
     kept, moved = controller.decide([sac, ppo])
     assert not kept.delta
     assert "sac" in kept.note
-    assert len(moved.delta) == 4
+    assert len(moved.delta) == 5
 
 
 def test_a_damaged_or_foreign_adapter_is_named(trained, tmp_path):

@@ -19,7 +19,7 @@ def checkpoint(slope: float, seed: int = 0) -> Checkpoint:
 
 
 def always(step: int) -> np.ndarray:
-    p = np.zeros((4, 7))
+    p = np.zeros((5, 7))
     p[:, 3] = 1.0
     p[0] = np.eye(7)[step]
     return p
@@ -44,7 +44,7 @@ def test_reading_the_state_is_told_from_acting_alike_everywhere():
 
 def test_a_perfect_forecast_is_calibrated():
     rng = np.random.default_rng(0)
-    labels = [rng.dirichlet(np.ones(7), size=4) for _ in range(50)]
+    labels = [rng.dirichlet(np.ones(7), size=5) for _ in range(50)]
     for row in offline.calibration(labels, labels):
         assert row["predicted"] == pytest.approx(row["label"])
-    assert sum(row["count"] for row in offline.calibration(labels, labels)) == 50 * 28
+    assert sum(row["count"] for row in offline.calibration(labels, labels)) == 50 * 35
