@@ -28,7 +28,7 @@ from hyperprompt.testing import lessons
 PROMPT = PromptConfig(transitions=0)
 SOURCE = [lessons.example(seed) for seed in range(40)]
 VALIDATION = [lessons.example(seed) for seed in range(100, 106)]
-CONFIG = SFTConfig(data=("x",), head="continuous", learning_rate=5e-3, epochs=5, batch=2, patience=100, evaluations=1, rank=8)
+CONFIG = SFTConfig(data=("x",), head="continuous", learning_rate=5e-3, epochs=7, batch=2, patience=100, evaluations=1, rank=8)
 
 
 @pytest.fixture(scope="module")
