@@ -47,7 +47,7 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes
 	$(BIN)/python -m hyperprompt collect collections/tiny.yaml --out runs/meta-tiny/branches
 	$(BIN)/python -m hyperprompt sft --preset tiny --arch mlp --data runs/meta-tiny/branches --out runs/meta-tiny/first
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
-	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set sharpness=1 \
+	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set held_out=0.5 --set sharpness=1 \
 	    --set 'teacher=horizon over numeric:runs/meta-tiny/first/model' --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
