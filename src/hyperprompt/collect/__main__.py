@@ -55,7 +55,7 @@ def gonogo(
     base: Annotated[str, typer.Option(help="Controller of what the student may not move, as schedule:FILE.")] = "",
     tune: Annotated[list[str] | None, typer.Option(help="A hyperparameter under control; by default the tuned set.")] = None,
     first: Annotated[list[str] | None, typer.Option(help="A value at step 0, as gamma=0.9.")] = None,
-    seeds_from: Annotated[int, typer.Option(help="The first of the eight test seeds.")] = 100,
+    seeds_from: Annotated[int | None, typer.Option(help="The first of as many other test seeds.")] = None,
     updates: Updates = None,
     n_steps: NSteps = 32,
     data: Folders = None,
@@ -63,7 +63,7 @@ def gonogo(
     out: Runs = RUNS,
 ) -> None:
     """Every arm online on every task; the student learns from the sources less the task's own base."""
-    from hyperprompt.collect.gonogo import Config, run
+    from hyperprompt.collect.gonogo import SEEDS, Config, run
 
     student = {
         "labels": labels,
@@ -81,7 +81,7 @@ def gonogo(
         student=student,
         mean_share=mean_share,
         tag=tag,
-        seeds=tuple(range(seeds_from, seeds_from + 8)),
+        seeds=SEEDS if seeds_from is None else tuple(range(seeds_from, seeds_from + len(SEEDS))),
         updates=updates,
         n_steps=n_steps,
         control=control,

@@ -42,11 +42,11 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
-    read = [c for path in config.data for c in _read(path, config)]
+    read = _read(config.data, config.algorithms)
     for task in set(config.without) - {c.task for c in read}:
         raise UnknownName("task in without", task, sorted({c.task for c in read}))
     source = [c for c in read if c.task not in config.without]
-    validation = [c for path in config.validation for c in _read(path, config)]
+    validation = _read(config.validation, config.algorithms)
     asked = (config.labels == "pooled" and not config.teacher) or validation
     doubts = {"ceiling": config.ceiling, "share": config.share, "pessimism": config.pessimism}
     teachers = labels.teachers(source, config.mean_share, **doubts) if asked else {}
@@ -74,10 +74,13 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     return result
 
 
-def _read(path: str, config: SFTConfig) -> list[Checkpoint]:
-    """A folder's checkpoints, whose runs are told apart from those of the same name in other folders."""
-    found = dataset.read(Path(path), config.algorithms)
-    return [replace(c, run=f"{path}:{c.run}", state=replace(c.state, run=f"{path}:{c.state.run}")) for c in found]
+def _read(paths: Sequence[str], algorithms: Sequence[str]) -> list[Checkpoint]:
+    """The checkpoints of all folders; runs of one name in two of them are told apart."""
+    return [
+        replace(c, run=f"{path}:{c.run}", state=replace(c.state, run=f"{path}:{c.state.run}"))
+        for path in paths
+        for c in dataset.read(Path(path), algorithms)
+    ]
 
 
 def told(line: Mapping[str, Any]) -> str:
