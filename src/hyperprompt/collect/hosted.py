@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from hyperprompt.collect.bases import Raw
 from hyperprompt.envs.envpool import build
+from hyperprompt.envs.minigrid import encode
+from hyperprompt.envs.plain import MINIGRID
 from hyperprompt.errors import InvalidValue
 
 ALIVE = 2
@@ -39,22 +41,28 @@ class Pool:
 
     def __init__(self, name: str, seeds: list[int]) -> None:
         self._envs = build(name, seeds, {"num_envs": len(seeds), "num_threads": 1})
+        self._read = reading(name)
         self.steps = 0
 
     def reset(self) -> NDArray[np.float32]:
-        return flat(self._envs.reset()[0])
+        return self._read(self._envs.reset()[0])
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         raw, reward, terminated, truncated, _ = self._envs.step(action)
-        observation = final = flat(raw)
+        observation = final = self._read(raw)
         if (finished := np.flatnonzero(terminated | truncated)).size:
             observation = final.copy()
-            observation[finished] = flat(self._envs.reset(finished.astype(np.int32))[0])
+            observation[finished] = self._read(self._envs.reset(finished.astype(np.int32))[0])
         self.steps += 1
         return observation, final, np.asarray(reward, np.float32), terminated, truncated & ~terminated
 
     def close(self) -> None:
         self._envs.close()
+
+
+def reading(name: str) -> Callable[[Any], NDArray[np.float32]]:
+    """How a task's observations become (environments, size), float32: those of MiniGrid are codes, as they are live."""
+    return encode if name.startswith(MINIGRID) else flat
 
 
 def flat(observations: Any) -> NDArray[np.float32]:
@@ -80,12 +88,13 @@ class Host:
         self.name = name
         probe = build(name, [0], {"num_envs": 1, "num_threads": 1})
         seen, action, self.limit = probe.observation_space, probe.action_space, int(probe.config["max_episode_steps"])
-        for part in seen.values() if isinstance(seen, spaces.Dict) else [seen]:
+        read = reading(name)
+        for part in () if read is encode else seen.values() if isinstance(seen, spaces.Dict) else [seen]:
             if not isinstance(part, spaces.Box) or not np.issubdtype(part.dtype, np.floating) or len(part.shape) > 2:
                 raise InvalidValue(f"{name}: a small network takes vectors of numbers, not {part}")
         if not isinstance(action, spaces.Box | spaces.Discrete):
             raise InvalidValue(f"{name}: expected one discrete action or a vector of numbers, not {action}")
-        self.observation_size = flat(probe.reset()[0]).shape[1]
+        self.observation_size = read(probe.reset()[0]).shape[1]
         self.continuous = isinstance(action, spaces.Box)
         self._bounds = (action.low, action.high) if isinstance(action, spaces.Box) else None
         self.action_size = int(action.shape[0]) if isinstance(action, spaces.Box) else int(action.n)

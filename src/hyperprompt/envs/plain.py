@@ -32,6 +32,8 @@ class _Row(NamedTuple):
 
 
 BOX2D = ("Box2D", "pygame")
+MINIGRID = "MiniGrid-"
+"""The prefix of tasks whose observations are codes (`hyperprompt.envs.minigrid`)."""
 MUJOCO = ("mujoco", "imageio")  # rendering libraries included: Gymnasium imports them in any case
 
 # Cheap tasks chosen for variety; budgets are what a CPU core does in a minute or a few. A table instead of a look at the
@@ -68,7 +70,7 @@ def make(name: str, n_envs: int, seed: int, backend: Backend, options: Mapping[s
 
         try:
             env = EnvPoolVecEnv(name, n_envs, seed)
-            if not name.startswith("MiniGrid-"):
+            if not name.startswith(MINIGRID):
                 return env
             from hyperprompt.envs.minigrid import MiniGridVector
 
