@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyperprompt.controllers.fixed import Anneal, Horizon, KLAdaptive, Random, Schedule, Static
+from hyperprompt.controllers.fixed import Anneal, Horizon, KLAdaptive, Random, Schedule, Static, Trust
 from hyperprompt.core import STEPS, MetaState
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import for_algorithm
@@ -53,6 +53,32 @@ def test_kl_adaptive_moves_against_the_kl(state: States, kl: float, sign: int) -
     (action,) = KLAdaptive().decide([state(2, approx_kl=kl)])
     step = action.delta.get("learning_rate", 0.0)
     assert (step > 0) - (step < 0) == sign
+
+
+@pytest.mark.parametrize(
+    ("progress", "kl", "octaves"),
+    [
+        (0.1, 0.03, 0.0),
+        (0.1, 0.015, 0.5),
+        (0.4, 0.06, -0.5),
+        (0.1, 1.0, -1.0),  # no more than an octave
+        (0.1, 0.0, 1.0),
+        (0.7, (0.03 * 0.005) ** 0.5, 0.0),  # half way down
+        (1.0, 0.02, -1.0),
+    ],
+)
+def test_trust_leads_the_rate_to_the_kl_of_the_hour(state: States, progress: float, kl: float, octaves: float) -> None:
+    now = state(2, approx_kl=kl)
+    now = replace(now, step=round(progress * now.task.total_steps))
+    (action,) = Trust().decide([now])
+    after = now.space.shift(now.theta, action.delta)
+    assert after["learning_rate"] == pytest.approx(now.theta["learning_rate"] * 2.0**octaves, rel=1e-3)
+    assert set(action.delta) == {"learning_rate"}
+
+
+def test_trust_waits_for_a_kl(state: States) -> None:
+    for now in (state(0), state(2, approx_kl=float("nan"))):
+        assert not Trust().decide([now])[0].delta
 
 
 @pytest.mark.parametrize(

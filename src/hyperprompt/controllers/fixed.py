@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -103,6 +104,34 @@ class KLAdaptive:
         if kl < self.target / 2:
             return MetaAction({"learning_rate": self.unit}, note=f"KL {kl:.4f} is low")
         return MetaAction(note=f"KL {kl:.4f} is on target")
+
+
+class Trust:
+    """The learning rate by the last interval's KL divergence, toward a target that falls as the run goes on.
+
+    alpha <- alpha (d(p) / KL)^(1/2), at most an octave at a time: the KL of a small step grows with its square. d, the radius of
+    the trust region (Schulman et al. 2015, arXiv:1502.05477), is d_0 until p = `held` and falls from there, straight in its
+    logarithm, to d_1 at p = 1. What rate a KL takes differs tenfold between tasks; what KL a task takes differs far less.
+    """
+
+    name = "trust"
+    requires = ("learning_rate",)
+    first, last, held = 0.03, 0.005, 0.4
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [self._decide(state) for state in states]
+
+    def radius(self, progress: float) -> float:
+        """d(p)."""
+        share = max(0.0, progress - self.held) / (1.0 - self.held)
+        return self.first * (self.last / self.first) ** share
+
+    def _decide(self, state: MetaState) -> MetaAction:
+        if not (kl := _reported(state, "approx_kl")):
+            return MetaAction(note="no KL yet")
+        octaves = 0.5 * math.log2(self.radius(state.progress) / max(kl[-1], 1e-6))
+        wanted = state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0)
+        return replace(toward(state, {"learning_rate": wanted}), note=f"KL {kl[-1]:.4f}, wanted {self.radius(state.progress):.4f}")
 
 
 class Horizon:
