@@ -116,7 +116,7 @@ class Trust:
 
     name = "trust"
     requires = ("learning_rate",)
-    first, last, held = 0.03, 0.005, 0.4
+    first, last, held = 0.02, 0.005, 0.3
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
