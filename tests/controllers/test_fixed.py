@@ -58,16 +58,19 @@ def test_kl_adaptive_moves_against_the_kl(state: States, kl: float, sign: int) -
 @pytest.mark.parametrize(
     ("progress", "kl", "octaves"),
     [
-        (0.1, 0.02, 0.0),
-        (0.1, 0.01, 0.5),
-        (0.3, 0.04, -0.5),
+        (0.1, 0.025, 0.0),
+        (0.1, 0.0125, 0.5),
+        (0.1, 0.05, -0.5),
         (0.1, 1.0, -1.0),  # no more than an octave
         (0.1, 0.0, 1.0),
-        (0.65, (0.02 * 0.005) ** 0.5, 0.0),  # half way down
-        (1.0, 0.02, -1.0),
+        (0.575, 0.0, 0.5),  # half way down from four times the first rate to a half of it
+        (1.0, 0.0125, -1.0),
+        (1.0, 1.0, -1.0),
     ],
 )
-def test_trust_leads_the_rate_to_the_kl_of_the_hour(state: States, progress: float, kl: float, octaves: float) -> None:
+def test_trust_takes_the_rate_of_the_hour_as_far_as_the_kl_allows(
+    state: States, progress: float, kl: float, octaves: float
+) -> None:
     now = state(2, approx_kl=kl)
     now = replace(now, step=round(progress * now.task.total_steps))
     (action,) = Trust().decide([now])

@@ -24,7 +24,8 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    "spec", ["static", "random", "anneal", "anneal:linear", "anneal:cosine", "kl-adaptive", "trust", "horizon", "bandit", "llm"]
+    "spec",
+    ["static", "random", "anneal", "anneal:linear", "anneal:cosine", "kl-adaptive", "trust", "horizon", "bandit", "llm"],
 )
 def test_every_built_in_controller_is_built(spec: str) -> None:
     assert isinstance(registry.create(spec, seed=3), Controller)

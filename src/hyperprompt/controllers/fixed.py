@@ -107,31 +107,29 @@ class KLAdaptive:
 
 
 class Trust:
-    """The learning rate by the last interval's KL divergence, toward a target that falls as the run goes on.
+    """The learning rate up and down again along the run, as far as the policy's KL divergence of the last interval allows.
 
-    alpha <- alpha (d(p) / KL)^(1/2), at most an octave at a time: the KL of a small step grows with its square. d, the radius of
-    the trust region (Schulman et al. 2015, arXiv:1502.05477), is d_0 until p = `held` and falls from there, straight in its
-    logarithm, to d_1 at p = 1. What rate a KL takes differs tenfold between tasks; what KL a task takes differs far less.
+    alpha <- min(alpha_0 2^o(p), alpha (d / KL)^(1/2)), the second at most an octave away: the KL of a small step grows with
+    its square. o(p) is `up` until p = `held` and falls from there, straight, to `down` at p = 1. d is the radius of the trust
+    region (Schulman et al. 2015, arXiv:1502.05477): what rate a KL takes differs tenfold between tasks.
     """
 
     name = "trust"
     requires = ("learning_rate",)
-    first, last, held = 0.02, 0.005, 0.3
+    radius = 0.025
+    up, down, held = 2.0, -1.0, 0.15
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
 
-    def radius(self, progress: float) -> float:
-        """d(p)."""
-        share = max(0.0, progress - self.held) / (1.0 - self.held)
-        return self.first * (self.last / self.first) ** share
-
     def _decide(self, state: MetaState) -> MetaAction:
         if not (kl := _reported(state, "approx_kl")):
             return MetaAction(note="no KL yet")
-        octaves = 0.5 * math.log2(self.radius(state.progress) / max(kl[-1], 1e-6))
-        wanted = state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0)
-        return replace(toward(state, {"learning_rate": wanted}), note=f"KL {kl[-1]:.4f}, wanted {self.radius(state.progress):.4f}")
+        share = max(0.0, state.progress - self.held) / (1.0 - self.held)
+        level = state.space["learning_rate"].default * 2.0 ** (self.up + share * (self.down - self.up))
+        octaves = 0.5 * math.log2(self.radius / max(kl[-1], 1e-6))
+        allowed = state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0)
+        return replace(toward(state, {"learning_rate": min(level, allowed)}), note=f"KL {kl[-1]:.4f}")
 
 
 class Horizon:

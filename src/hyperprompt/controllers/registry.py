@@ -83,7 +83,9 @@ CONTROLLERS: dict[str, Entry] = {
         "kl-adaptive", "learning rate follows the policy's KL divergence", lambda a, seed, o: fixed.KLAdaptive(), ("ppo",)
     ),
     "horizon": Entry("horizon", "the discount follows what the critic explains", lambda a, seed, o: fixed.Horizon(), ("ppo",)),
-    "trust": Entry("trust", "learning rate by KL, toward a target that falls", lambda a, seed, o: fixed.Trust(), ("ppo",)),
+    "trust": Entry(
+        "trust", "learning rate up and down again, as far as the KL allows", lambda a, seed, o: fixed.Trust(), ("ppo",)
+    ),
     "schedule": Entry("schedule:FILE", "replays a schedule written by 'hyperprompt export'", lambda a, seed, o: _schedule(a)),
     "schedule-steps": Entry(
         "schedule-steps:FILE",
