@@ -79,9 +79,9 @@ def test_trust_takes_the_rate_of_the_hour_as_far_as_the_kl_allows(
     assert set(action.delta) == {"learning_rate"}
 
 
-def test_trust_waits_for_a_kl(state: States) -> None:
-    for now in (state(0), state(2, approx_kl=float("nan"))):
-        assert not Trust().decide([now])[0].delta
+def test_trust_begins_with_an_octave_and_waits_for_a_kl(state: States) -> None:
+    assert Trust().decide([state(0)])[0].delta["learning_rate"] == pytest.approx(1.0, abs=1e-6)
+    assert not Trust().decide([state(2, approx_kl=float("nan"))])[0].delta
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,10 @@ class KLAdaptive:
 class Trust:
     """The learning rate up and down again along the run, as far as the policy's KL divergence of the last interval allows.
 
-    alpha <- min(alpha_0 2^o(p), alpha (d / KL)^(1/2)), the second at most an octave away: the KL of a small step grows with
-    its square. o(p) is `up` until p = `held` and falls from there, straight, to `down` at p = 1. d is the radius of the trust
-    region (Schulman et al. 2015, arXiv:1502.05477): what rate a KL takes differs tenfold between tasks.
+    alpha <- min(alpha_0 2^o(p), alpha (d / KL)^(1/2)), the second at most an octave away, and an octave above before there is
+    any KL: that of a small step grows with its square. o(p) is `up` until p = `held` and falls from there, straight, to `down`
+    at p = 1. d is the radius of the trust region (Schulman et al. 2015, arXiv:1502.05477): what rate a KL takes differs tenfold
+    between tasks.
     """
 
     name = "trust"
@@ -123,13 +124,14 @@ class Trust:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        if not (kl := _reported(state, "approx_kl")):
-            return MetaAction(note="no KL yet")
+        kl = _reported(state, "approx_kl")
+        if state.intervals and not kl:
+            return MetaAction(note="the agent reports no KL")
         share = max(0.0, state.progress - self.held) / (1.0 - self.held)
         level = state.space["learning_rate"].default * 2.0 ** (self.up + share * (self.down - self.up))
-        octaves = 0.5 * math.log2(self.radius / max(kl[-1], 1e-6))
+        octaves = 0.5 * math.log2(self.radius / max(kl[-1], 1e-6)) if kl else 1.0
         allowed = state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0)
-        return replace(toward(state, {"learning_rate": min(level, allowed)}), note=f"KL {kl[-1]:.4f}")
+        return replace(toward(state, {"learning_rate": min(level, allowed)}), note=f"KL {kl[-1]:.4f}" if kl else "no KL yet")
 
 
 class Horizon:
