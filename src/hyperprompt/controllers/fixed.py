@@ -111,8 +111,8 @@ class Trust:
 
     alpha <- min(alpha_0 2^o(p), alpha (d / KL)^(1/2)), the second at most an octave away, and an octave above before there is
     any KL: that of a small step grows with its square. o(p) is `up` until p = `held` and falls from there, straight, to `down`
-    at p = 1. d is the radius of the trust region (Schulman et al. 2015, arXiv:1502.05477): what rate a KL takes differs tenfold
-    between tasks.
+    at p = 1. d is the radius of the trust region (Schulman et al. 2015, arXiv:1502.05477): what rate a KL takes differs
+    tenfold between tasks.
     """
 
     name = "trust"
