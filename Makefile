@@ -43,24 +43,19 @@ bench-envs: setup  ## the suites' training speed, against stock Stable-Baselines
 bench-smoke: setup  ## a small benchmark of controllers and a tuner, about five minutes: runs/benchmark-smoke/report.html
 	$(BIN)/python -m hyperprompt benchmark suites/smoke.yaml
 
-meta-train-tiny: setup  ## the whole chain of meta-training in about two minutes, to see that it works: runs/meta-tiny
-	$(BIN)/python -m hyperprompt collect collections/tiny.yaml --out runs/meta-tiny/branches
-	$(BIN)/python -m hyperprompt sft --preset tiny --arch mlp --data runs/meta-tiny/branches --out runs/meta-tiny/first
+TEACHER = horizon over trust over schedule:results/adapter/clip-schedule.yaml
+
+meta-train-tiny: setup  ## the whole chain of meta-training in about a minute, to see that it works: runs/meta-tiny
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
 	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set held_out=0.5 --set sharpness=1 \
-	    --set 'teacher=horizon over numeric:runs/meta-tiny/first/model' --out runs/meta-tiny/llm
+	    --set 'teacher=$(TEACHER)' --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
-COLLECTIONS = source continuous long-rollouts bodies
-BRANCHES = $(addprefix --data results/,gonogo/branches $(COLLECTIONS))
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
-	for name in $(COLLECTIONS); do $(BIN)/python -m hyperprompt collect collections/$$name.yaml --out results/$$name --jobs $(JOBS) || exit; done
-	$(BIN)/python -m hyperprompt sft --arch mlp $(BRANCHES) --set noise=0.5 --set epochs=20 --out runs/meta/first
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --preset cpu --data runs/meta/rolls --set sharpness=1 \
-	    --set 'teacher=horizon over numeric:runs/meta/first/model' --out runs/meta/llm
+	$(BIN)/python -m hyperprompt sft --preset cpu --data runs/meta/rolls --set sharpness=1 --set 'teacher=$(TEACHER)' --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -182,5 +182,5 @@ def test_its_options_come_through_the_registry() -> None:
     for options in ({"memory": 0}, {"memory": 2.5}, {"exploration": -1}, {"exploration": "much"}, {"exploration": math.nan}):
         with pytest.raises(InvalidValue, match=next(iter(options))):
             registry.create("bandit", options=options)
-    with pytest.raises(InvalidValue, match="bandit, hyperprompt, llm only, not for 'static'"):
+    with pytest.raises(InvalidValue, match="bandit, bounded, hyperprompt, llm only, not for 'static'"):
         registry.create("static", options={"memory": 7})

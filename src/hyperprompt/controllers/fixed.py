@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -117,21 +116,36 @@ class Trust:
 
     name = "trust"
     requires = ("learning_rate",)
-    radius = 0.025
     up, down, held = 2.0, -1.0, 0.15
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        kl = _reported(state, "approx_kl")
-        if state.intervals and not kl:
-            return MetaAction(note="the agent reports no KL")
+        allowed = trusted_rate(state)
+        if allowed is None:
+            if state.intervals:
+                return MetaAction(note="the agent reports no KL")
+            allowed = 2.0 * state.theta["learning_rate"]
         share = max(0.0, state.progress - self.held) / (1.0 - self.held)
         level = state.space["learning_rate"].default * 2.0 ** (self.up + share * (self.down - self.up))
-        octaves = 0.5 * math.log2(self.radius / max(kl[-1], 1e-6)) if kl else 1.0
-        allowed = state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0)
-        return replace(toward(state, {"learning_rate": min(level, allowed)}), note=f"KL {kl[-1]:.4f}" if kl else "no KL yet")
+        return toward(state, {"learning_rate": min(level, allowed)})
+
+
+def trusted_rate(state: MetaState, radius: float = 0.025) -> float | None:
+    """alpha (d / KL)^(1/2), at most an octave from alpha, by the KL of the last interval; None where there is none."""
+    if not (kl := _reported(state, "approx_kl")):
+        return None
+    octaves = 0.5 * math.log2(radius / max(kl[-1], 1e-6))
+    return float(state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0))
+
+
+def longest_horizon(state: MetaState) -> float | None:
+    """The discount whose horizon 1 / (1 - gamma) is the mean length of the last episodes, or the run's first one if that is
+    longer; None where no episode has ended."""
+    if not (length := _reported(state, "episode_length")):
+        return None
+    return max(state.space["gamma"].default, 1.0 - 1.0 / max(length[-1], 1.0))
 
 
 class Horizon:

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from hyperprompt.controllers import fixed
 from hyperprompt.controllers.bandit import Bandit
+from hyperprompt.controllers.bounded import Bounded
 from hyperprompt.controllers.over import Over
 from hyperprompt.core import Controller
 from hyperprompt.errors import InvalidValue, UnknownName
@@ -55,9 +56,15 @@ def _hyperprompt(argument: str, seed: int, options: Mapping[str, Any]) -> Contro
 
     if "model" in options:
         raise InvalidValue("controller 'hyperprompt' is a model of its own: take controller 'llm' for another")
-    controller = _llm(str(shipped()), seed, options)
+    controller = Bounded(_llm(str(shipped()), seed, options))
     controller.name = "hyperprompt"
     return controller
+
+
+def _bounded(lower: str, seed: int, options: Mapping[str, Any]) -> Controller:
+    if not lower:
+        raise InvalidValue("controller 'bounded' needs another behind its colon: bounded:CONTROLLER")
+    return Bounded(create(lower, seed=seed, options=options))
 
 
 def _bandit(argument: str, seed: int, options: Mapping[str, Any]) -> Controller:
@@ -94,14 +101,15 @@ CONTROLLERS: dict[str, Entry] = {
     ),
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
     "hyperprompt": Entry("hyperprompt", "the language model fine-tuned for this, as shipped: the default", _hyperprompt),
+    "bounded": Entry("bounded:CONTROLLER", "another one, within what the KL and the episodes allow", _bounded),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
     "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
 OVER = " over "
 """Between two controllers of which the first moves what it requires, and the second all else."""
 _TAKES_FILES = ("schedule", "schedule-steps", "llm", "numeric")
-_TAKES_ARGUMENT = ("anneal", *_TAKES_FILES)
-_TAKES_OPTIONS = ("bandit", "hyperprompt", "llm")
+_TAKES_ARGUMENT = ("anneal", "bounded", *_TAKES_FILES)
+_TAKES_OPTIONS = ("bandit", "bounded", "hyperprompt", "llm")
 
 
 def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Controller:
@@ -135,6 +143,8 @@ def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     if over:
         return (*files(upper, {}), *files(lower, options))
     name, _, argument = spec.partition(":")
+    if name == "bounded":
+        return files(argument, options)
     named = [argument if name in _TAKES_FILES else "", options.get("model"), options.get("demonstrations")]
     if name == "hyperprompt":
         from hyperprompt.llm.adapters import shipped
@@ -156,6 +166,7 @@ def check_algorithm(spec: str, algorithm: str) -> None:
         InvalidValue: with the algorithms it works with.
     """
     for part in spec.split(OVER):
+        part = part.removeprefix("bounded:")
         entry = CONTROLLERS.get(part.partition(":")[0])
         if entry and entry.algorithms and algorithm not in entry.algorithms:
             raise InvalidValue(f"controller {part!r} works with {', '.join(entry.algorithms)} only, not with {algorithm}")

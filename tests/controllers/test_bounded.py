@@ -1,0 +1,97 @@
+"""A controller within what the signals allow: what is held back, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from stable_baselines3 import PPO
+
+from hyperprompt import HyperPromptCallback
+from hyperprompt.controllers import registry
+from hyperprompt.controllers.bounded import Bounded
+from hyperprompt.core import Controller, MetaAction, MetaState
+from hyperprompt.errors import InvalidValue
+
+States = Callable[..., MetaState]
+
+
+class Raises:
+    """Asks for more of everything it is told to."""
+
+    name = "raises"
+    requires = ("learning_rate",)
+
+    def __init__(self, **delta: float) -> None:
+        self.delta = delta
+
+    def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
+        return [MetaAction(self.delta, {"learning_rate": (1.0,) + (0.0,) * 6}, "hash", "up") for _ in states]
+
+
+def after(now: MetaState, **delta: float) -> dict[str, float]:
+    (action,) = Bounded(Raises(**delta)).decide([now])
+    return now.space.shift(now.theta, action.delta)
+
+
+@pytest.mark.parametrize(
+    ("kl", "octaves"),
+    [(0.0, 1.0), (0.0125, 0.5), (0.025, 0.0), (0.05, -0.5), (3.0, -1.0), (float("nan"), 1.0)],
+)
+def test_the_rate_goes_no_higher_than_the_kl_allows(state: States, kl: float, octaves: float) -> None:
+    now = state(2, approx_kl=kl)
+    assert after(now, learning_rate=1.0)["learning_rate"] == pytest.approx(3e-4 * 2.0**octaves, rel=1e-3)
+
+
+def test_a_rate_that_is_too_high_comes_down_though_nobody_asks(state: States) -> None:
+    assert after(state(2, approx_kl=0.1))["learning_rate"] == pytest.approx(1.5e-4, rel=1e-3)
+    assert after(state(2, approx_kl=0.1), learning_rate=-2.0)["learning_rate"] == pytest.approx(7.5e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("length", "gamma"), [(20.0, 0.99), (200.0, 0.995), (1e6, 0.9975), (float("nan"), 0.9975)])
+def test_no_horizon_is_longer_than_an_episode_or_than_it_was_at_first(state: States, length: float, gamma: float) -> None:
+    assert after(state(2, episode_length=length), gamma=2.0)["gamma"] == pytest.approx(gamma, abs=1e-5)
+
+
+def test_what_stays_below_is_left_as_it_is(state: States) -> None:
+    asked = {"learning_rate": 0.5, "ent_coef": 1.0, "gamma": -0.5}
+    now = state(2, approx_kl=0.001)
+    (action,) = Bounded(Raises(**asked)).decide([now])
+    assert action == MetaAction(asked, {"learning_rate": (1.0,) + (0.0,) * 6}, "hash", "up")
+
+
+def test_what_is_not_tuned_has_no_ceiling(state: States) -> None:
+    now = state(2, approx_kl=3.0)
+    now = replace(now, space=now.space.subset(["ent_coef"]))
+    (action,) = Bounded(Raises(ent_coef=1.0)).decide([now])
+    assert action.delta == {"ent_coef": 1.0}
+
+
+def test_built_by_name() -> None:
+    both = registry.create("bounded:anneal:cosine")
+    assert isinstance(both, Controller)
+    assert (both.name, both.requires) == ("bounded:anneal:cosine", ("learning_rate",))
+    with pytest.raises(InvalidValue, match="bounded:CONTROLLER"):
+        registry.create("bounded")
+    with pytest.raises(InvalidValue, match="'kl-adaptive' works with ppo only"):
+        registry.check_algorithm("bounded:kl-adaptive", "sac")
+
+
+def test_its_files_are_those_of_the_one_below() -> None:
+    assert registry.files("hyperprompt", {}) == registry.files("bounded:hyperprompt", {}) != ()
+
+
+def test_a_run_that_is_pushed_up_at_every_decision_is_held() -> None:
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, n_epochs=4, seed=0, device="cpu")
+    callback = HyperPromptCallback(controller=Bounded(Raises(learning_rate=1.0)), every=128)
+    model.learn(4096, callback=callback)
+    assert callback.meta is not None
+    done = callback.meta.intervals
+    held = 0
+    for before, after_ in pairwise(done):
+        kl, rate = before.signals.values["approx_kl"], before.theta["learning_rate"]
+        assert after_.theta["learning_rate"] <= rate * min(max((0.025 / kl) ** 0.5, 0.5), 2.0) * 1.001
+        held += after_.theta["learning_rate"] < rate
+    assert held  # it went down, though asked to go up
