@@ -12,7 +12,6 @@ from hyperprompt.collect.hosted import Host, Pool
 from hyperprompt.collect.sources import find, full, relatives, short
 from hyperprompt.collect.split import check, part_of
 from hyperprompt.collect.steer import LANES, collector, keys, pick
-from hyperprompt.envs.envpool import EnvPoolVecEnv
 from hyperprompt.envs.make import make
 from hyperprompt.envs.seeding import spread
 from hyperprompt.errors import InvalidValue
@@ -21,12 +20,14 @@ pytest.importorskip("envpool")
 CARTPOLE = "envpool/CartPole-v1"
 
 
-def test_a_pool_is_the_live_environment_step_by_step() -> None:
-    live, pool = EnvPoolVecEnv("CartPole-v1", 3, seed=5), Pool("CartPole-v1", list(spread(5, 3)))
+@pytest.mark.parametrize(("name", "actions", "steps"), [("CartPole-v1", 2, 80), ("MiniGrid-Empty-5x5-v0", 3, 200)])
+def test_a_pool_is_the_live_environment_step_by_step(name: str, actions: int, steps: int) -> None:
+    live, pool = make(name, n_envs=3, seed=5, backend="envpool"), Pool(name, list(spread(5, 3)))
+    assert live.observation_space.shape == (Host(name).observation_size,)
     np.testing.assert_array_equal(live.reset(), pool.reset())
     rng, ended = np.random.default_rng(0), 0
-    for _ in range(80):
-        action = rng.integers(2, size=3)
+    for _ in range(steps):
+        action = rng.integers(actions, size=3)
         observation, reward, done, infos = live.step(action)
         ours = pool.step(action)
         np.testing.assert_array_equal(observation, ours[0])
@@ -36,24 +37,6 @@ def test_a_pool_is_the_live_environment_step_by_step() -> None:
             np.testing.assert_array_equal(infos[i]["terminal_observation"], ours[1][i])
             ended += 1
     assert ended > 3
-
-
-def test_a_pool_of_minigrid_reads_codes_as_the_live_task_does() -> None:
-    name = "MiniGrid-Empty-5x5-v0"
-    live, pool = make(name, n_envs=2, seed=5, backend="envpool"), Pool(name, list(spread(5, 2)))
-    np.testing.assert_array_equal(live.reset(), pool.reset())
-    rng, ended = np.random.default_rng(0), 0
-    for _ in range(200):
-        action = rng.integers(3, size=2)
-        observation, reward, done, infos = live.step(action)
-        ours = pool.step(action)
-        np.testing.assert_array_equal(observation, ours[0])
-        np.testing.assert_array_equal(reward, ours[2])
-        for i in np.flatnonzero(done):
-            np.testing.assert_array_equal(infos[i]["terminal_observation"], ours[1][i])
-            ended += 1
-    assert ended > 3
-    assert Host(name).observation_size == live.observation_space.shape[0]
 
 
 def test_actions_are_clipped_to_the_task_s_bounds() -> None:
