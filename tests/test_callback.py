@@ -163,7 +163,7 @@ def test_theta_and_decisions_reach_the_logger(tmp_path: Path) -> None:
         ({"controller": "statik"}, UnknownName, "static"),
         ({"controller": object()}, InvalidValue, "decide"),
         ({"controller": Script}, InvalidValue, "decide"),
-        ({"controller": "static", "options": {"temperature": 2}}, InvalidValue, "for bandit, hyperprompt, llm only"),
+        ({"controller": "static", "options": {"temperature": 2}}, InvalidValue, "for bandit, bounded, hyperprompt, llm only"),
         ({"controller": "static", "every": 0}, InvalidValue, "positive"),
         ({"controller": "static", "tune": ["learning_rte"]}, UnknownName, "learning_rate"),
         ({"controller": "static", "tune": []}, InvalidValue, "at least one"),
