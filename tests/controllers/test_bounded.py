@@ -90,8 +90,8 @@ def test_a_run_that_is_pushed_up_at_every_decision_is_held() -> None:
     assert callback.meta is not None
     done = callback.meta.intervals
     held = 0
-    for before, after_ in pairwise(done):
+    for before, later in pairwise(done):
         kl, rate = before.signals.values["approx_kl"], before.theta["learning_rate"]
-        assert after_.theta["learning_rate"] <= rate * min(max((0.025 / kl) ** 0.5, 0.5), 2.0) * 1.001
-        held += after_.theta["learning_rate"] < rate
+        assert later.theta["learning_rate"] <= rate * min(max((0.025 / kl) ** 0.5, 0.5), 2.0) * 1.001
+        held += later.theta["learning_rate"] < rate
     assert held  # it went down, though asked to go up

@@ -89,7 +89,8 @@ class Host:
         probe = build(name, [0], {"num_envs": 1, "num_threads": 1})
         seen, action, self.limit = probe.observation_space, probe.action_space, int(probe.config["max_episode_steps"])
         read = reading(name)
-        for part in () if read is encode else seen.values() if isinstance(seen, spaces.Dict) else [seen]:
+        parts = seen.values() if isinstance(seen, spaces.Dict) else [seen]
+        for part in parts if read is flat else ():
             if not isinstance(part, spaces.Box) or not np.issubdtype(part.dtype, np.floating) or len(part.shape) > 2:
                 raise InvalidValue(f"{name}: a small network takes vectors of numbers, not {part}")
         if not isinstance(action, spaces.Box | spaces.Discrete):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from hyperprompt.controllers.fixed import longest_horizon, trusted_rate
+from hyperprompt.controllers.fixed import episode_discount, trusted_rate
 from hyperprompt.core import Controller, MetaAction, MetaState
 
-CEILINGS: Mapping[str, Callable[[MetaState], float | None]] = {"learning_rate": trusted_rate, "gamma": longest_horizon}
+CEILINGS: Mapping[str, Callable[[MetaState], float | None]] = {"learning_rate": trusted_rate, "gamma": episode_discount}
 """Hyperparameter -> the highest value that the last interval's signals allow; None: any."""
 
 

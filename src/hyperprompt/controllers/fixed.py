@@ -132,15 +132,19 @@ class Trust:
         return toward(state, {"learning_rate": min(level, allowed)})
 
 
-def trusted_rate(state: MetaState, radius: float = 0.025) -> float | None:
+RADIUS = 0.025
+"""d of `trusted_rate`."""
+
+
+def trusted_rate(state: MetaState) -> float | None:
     """alpha (d / KL)^(1/2), at most an octave from alpha, by the KL of the last interval; None where there is none."""
     if not (kl := _reported(state, "approx_kl")):
         return None
-    octaves = 0.5 * math.log2(radius / max(kl[-1], 1e-6))
+    octaves = 0.5 * math.log2(RADIUS / max(kl[-1], 1e-6))
     return float(state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0))
 
 
-def longest_horizon(state: MetaState) -> float | None:
+def episode_discount(state: MetaState) -> float | None:
     """The discount whose horizon 1 / (1 - gamma) is the mean length of the last episodes, or the run's first one if that is
     longer; None where no episode has ended."""
     if not (length := _reported(state, "episode_length")):
@@ -165,13 +169,12 @@ class Horizon:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        fit, loss, length = (_reported(state, name) for name in ("explained_variance", "value_loss", "episode_length"))
-        gamma = state.space["gamma"]
+        fit, loss = (_reported(state, name) for name in ("explained_variance", "value_loss"))
+        gamma, longest = state.space["gamma"], episode_discount(state)
         if len(fit) >= self.patience and max(fit[-self.patience :]) < self.lost and loss and loss[-1] > self.large:
             target = gamma.shift(gamma.default, -self.down)
-        elif fit and length and fmean(fit[-2:]) > self.trusted:
-            octaves = math.log2(max(1.0, length[-1]) * (1.0 - gamma.default))
-            target = gamma.shift(gamma.default, min(max(octaves, 0.0), self.up))
+        elif fit and longest is not None and fmean(fit[-2:]) > self.trusted:
+            target = min(longest, gamma.shift(gamma.default, self.up))
         else:
             return MetaAction(note="the critic gives no reason")
         delta = gamma.delta(state.theta["gamma"], target)

@@ -139,19 +139,24 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
     """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
-    upper, over, lower = spec.partition(OVER)
-    if over:
-        return (*files(upper, {}), *files(lower, options))
-    name, _, argument = spec.partition(":")
-    if name == "bounded":
-        return files(argument, options)
+    *upper, lowest = _parts(spec)
+    return tuple(file for part, given in (*((u, {}) for u in upper), (lowest, options)) for file in _files(part, given))
+
+
+def _files(part: str, options: Mapping[str, Any]) -> list[Path]:
+    name, _, argument = part.partition(":")
     named = [argument if name in _TAKES_FILES else "", options.get("model"), options.get("demonstrations")]
     if name == "hyperprompt":
         from hyperprompt.llm.adapters import shipped
 
         named.append(str(shipped()))
     paths = [Path(path).expanduser() for path in named if path]
-    return tuple(p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file())
+    return [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
+
+
+def _parts(spec: str) -> list[str]:
+    """The single controllers that a spec names, the uppermost first."""
+    return [part.removeprefix("bounded:") for part in spec.split(OVER)]
 
 
 def is_controller(candidate: object) -> TypeGuard[Controller]:
@@ -165,8 +170,7 @@ def check_algorithm(spec: str, algorithm: str) -> None:
     Raises:
         InvalidValue: with the algorithms it works with.
     """
-    for part in spec.split(OVER):
-        part = part.removeprefix("bounded:")
+    for part in _parts(spec):
         entry = CONTROLLERS.get(part.partition(":")[0])
         if entry and entry.algorithms and algorithm not in entry.algorithms:
             raise InvalidValue(f"controller {part!r} works with {', '.join(entry.algorithms)} only, not with {algorithm}")
