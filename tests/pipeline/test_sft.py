@@ -1,6 +1,7 @@
 """The stage on a dataset with a known right answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hyperprompt.errors import DatasetError, InvalidValue, UnknownName
 from hyperprompt.pipeline import sft
 from hyperprompt.sft import controls
 from hyperprompt.sft.config import read
+from hyperprompt.sft.examples import prefix
 from hyperprompt.testing import lessons
 
 TUNED = lessons.state(0).space.defaults
@@ -111,6 +113,38 @@ def test_any_controller_can_be_the_teacher(tmp_path, data):
         sft.run(read("short", {**settings, "sharpness": 2.0}), tmp_path / "sharp")
     with pytest.raises(UnknownName, match="kl-adaptive"):
         sft.run(read("short", {**settings, "teacher": "kl-adaptiv"}), tmp_path / "unknown")
+
+
+def test_what_progress_foretells_in_all_runs_is_read_off_the_signal_with_exchanged_copies(tmp_path):
+    """Source runs whose KL is high early and low late, and runs that are asked about in which it is the other way round."""
+
+    def with_kl(seed, early, late):
+        state = lessons.state(seed, 6)
+        changed = [
+            replace(i, signals=replace(i.signals, values={**i.signals.values, "approx_kl": early if i.index < 3 else late}))
+            for i in state.intervals
+        ]
+        return replace(state, intervals=tuple(changed))
+
+    runs = [replace(c, state=with_kl(k, lessons.HIGH, lessons.LOW)) for k, c in enumerate(lessons.checkpoints(range(30)))]
+    dataset.write(tmp_path / "data" / "a.parquet", runs, {})
+    asked = [prefix(with_kl(seed, lessons.LOW, lessons.HIGH), index) for seed in range(200, 205) for index in range(1, 7)]
+    wanted = [action.delta["learning_rate"] for action in create("kl-adaptive").decide(asked)]
+
+    def error(copies):
+        settings = {**FAST, "data": [tmp_path / "data"], "arch": "mlp", "teacher": "kl-adaptive", "exchanged": copies}
+        result = sft.run(read("short", settings), tmp_path / f"run-{copies}")
+        assert result["source_runs"] == 27 * (1 + copies)
+        answers = create(f"numeric:{tmp_path / f'run-{copies}' / 'model'}").decide(asked)
+        return np.mean([abs(a.delta["learning_rate"] - w) for a, w in zip(answers, wanted, strict=True)])
+
+    found = error(0), error(2)
+    assert found[1] < 0.2 * found[0]
+
+
+def test_signals_are_exchanged_under_a_controller_only(tmp_path, data):
+    with pytest.raises(InvalidValue, match="exchanged needs a controller as teacher"):
+        sft.run(read("short", {**data, **FAST, "arch": "mlp", "exchanged": 1}), tmp_path / "run")
 
 
 def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hyperprompt.controllers.fixed import Anneal, KLAdaptive
 from hyperprompt.core import KEEP, STEPS
 from hyperprompt.errors import InvalidValue
 from hyperprompt.sft import labels
+from hyperprompt.sft.examples import prefix
 from hyperprompt.testing import lessons
 
 
@@ -49,3 +51,32 @@ def test_every_decision_of_every_run_of_a_tuner_has_a_label_and_others_have_none
     assert all(sorted(e.labels) == list(range(e.state.index + 1)) for e in examples)
     with pytest.raises(InvalidValue, match="bayes"):
         labels.tuned_examples(others)
+
+
+def test_copies_with_exchanged_signals_keep_their_runs_but_for_what_the_teacher_reads():
+    teacher = KLAdaptive()
+    examples = labels.taught_examples(lessons.checkpoints(range(6)), teacher)
+    copies = labels.exchanged_examples(examples, teacher, 2, seed=3)
+    assert len({e.state.run for e in [*examples, *copies]}) == 18
+    known = {i.signals.values["approx_kl"] for e in examples for i in e.state.intervals}
+    both = zip(copies, [*examples] * 2, strict=True)
+    pairs = [pair for e, own in both for pair in zip(e.state.intervals, own.state.intervals, strict=True)]
+    for mine, own in pairs:
+        assert (mine.theta, mine.delta, mine.step) == (own.theta, own.delta, own.step)
+        assert mine.signals.values["return_mean"] == own.signals.values["return_mean"]
+        assert mine.signals.values["approx_kl"] in known
+    changed = sum(mine.signals.values["approx_kl"] != own.signals.values["approx_kl"] for mine, own in pairs)
+    assert 0.1 < changed / len(pairs) < 0.7  # there are but two values
+    for e in copies:
+        for i, label in e.labels.items():
+            wanted = teacher.decide([prefix(e.state, i)])[0].delta.get("learning_rate", 0.0)
+            assert set(label) == {"learning_rate"}, "a rule that reads nothing for the others"
+            assert label["learning_rate"] @ np.asarray(STEPS) == pytest.approx(wanted)
+    again = labels.exchanged_examples(examples, teacher, 2, seed=3)
+    assert [e.state for e in again] == [e.state for e in copies]
+    assert [e.state for e in labels.exchanged_examples(examples, teacher, 2, seed=4)] != [e.state for e in copies]
+
+
+def test_a_teacher_that_reads_no_signal_has_no_copies():
+    examples = labels.taught_examples(lessons.checkpoints(range(3)), Anneal())
+    assert not labels.exchanged_examples(examples, Anneal(), 1, seed=0)

@@ -113,6 +113,7 @@ def _examples(
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; who made them has seen the branches of the sources only."""
     tau = config.tau / config.sharpness
+    controller = None
     if config.teacher and (folder := Path(config.teacher)).is_dir():
         control = controls.read(folder)
         known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
@@ -129,11 +130,15 @@ def _examples(
         unseen = labels.effect_examples(validation, tau, config.mean_share)
     else:
         known, unseen = labels.pooled_examples(source, teachers, tau), labels.pooled_examples(validation, teachers, tau)
-    if config.validation:
-        return known, unseen
-    chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
-    kept = [e for e, out in zip(known, chosen, strict=True) if not out]
-    return kept, [e for e, out in zip(known, chosen, strict=True) if out]
+    if not config.validation:
+        chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
+        unseen = [e for e, out in zip(known, chosen, strict=True) if out]
+        known = [e for e, out in zip(known, chosen, strict=True) if not out]
+    if config.exchanged and controller is None:
+        raise InvalidValue("exchanged needs a controller as teacher: labels of anything else do not follow from the signals")
+    if controller is not None:
+        known += labels.exchanged_examples(known, controller, config.exchanged, config.seed)
+    return known, unseen
 
 
 def _reliability(model: Model, examples: Sequence[Example]) -> list[dict[str, float]]:

@@ -46,6 +46,9 @@ class SFTConfig(BaseModel):
     teacher: str = ""
     """Folder of a control whose own policy is the label of every decision, in place of labels from branches; or the name of
     any controller, whose steps are (with sharpness=1)."""
+    exchanged: int = Field(default=0, ge=0)
+    """Copies of every run with the signals of other runs' intervals in place of its own, labelled by a controller, `teacher`:
+    they teach to read signals where progress alone foretells most labels."""
     tau: float = Field(default=0.05, gt=0)
     """p(step) ~ exp(effect / tau), effects in task units."""
     sharpness: float = Field(default=2.5, gt=0)

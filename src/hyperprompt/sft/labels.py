@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
 from hyperprompt.collect.student import Student, arrays, softmax, train
-from hyperprompt.core import STEPS, Controller, MetaState
+from hyperprompt.core import STEPS, Controller, Interval, MetaState
 from hyperprompt.durable import from_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import Theta
@@ -67,17 +69,14 @@ def policy(students: Mapping[Kind, Student], checkpoints: Sequence[Checkpoint], 
     return [np.array([*pooled(students, c.state, tau).values()]) for c in checkpoints]
 
 
-def labelled(checkpoints: Iterable[Checkpoint], label: Label) -> list[Example]:
+def labelled(states: Iterable[MetaState], label: Label) -> list[Example]:
     """Every run once, each of its decisions labelled."""
-    return [
-        Example(state, {i: label(prefix(state, i)) for i in range(state.index + 1)})
-        for state in longest(c.state for c in checkpoints)
-    ]
+    return [Example(state, {i: label(prefix(state, i)) for i in range(state.index + 1)}) for state in longest(states)]
 
 
 def pooled_examples(checkpoints: Sequence[Checkpoint], students: Mapping[Kind, Student], tau: float) -> list[Example]:
     """Every run once, each of its decisions labelled by what pays on average."""
-    return labelled(checkpoints, lambda state: pooled(students, state, tau))
+    return labelled((c.state for c in checkpoints), lambda state: pooled(students, state, tau))
 
 
 def effect_examples(checkpoints: Sequence[Checkpoint], tau: float, mean_share: float) -> list[Example]:
@@ -104,7 +103,47 @@ def toward(state: MetaState, target: Theta) -> dict[str, Floats]:
 
 def taught_examples(checkpoints: Sequence[Checkpoint], teacher: Controller) -> list[Example]:
     """Every run once, each of its decisions labelled with the steps that a controller would take there."""
-    return labelled(checkpoints, lambda state: around(teacher.decide([state])[0].delta, state.space.names))
+    return labelled((c.state for c in checkpoints), partial(taught, teacher))
+
+
+def taught(teacher: Controller, state: MetaState) -> dict[str, Floats]:
+    """The label of one meta-state: the steps that a controller would take there."""
+    return around(teacher.decide([state])[0].delta, state.space.names)
+
+
+def exchanged_examples(examples: Sequence[Example], teacher: Controller, copies: int, seed: int) -> list[Example]:
+    """`copies` of every run whose intervals have the signals of any interval of any run, but their own returns, labelled anew,
+    for those hyperparameters alone of which that changes a label.
+
+    As long as signals are the run's own, what a teacher does follows nearly everywhere from the progress; here it has to be
+    read off them.
+    """
+    rng = np.random.default_rng([seed, 2])
+    pool = [interval.signals.values for e in examples for interval in e.state.intervals]
+
+    def exchanged(interval: Interval) -> Interval:
+        own = {name: value for name, value in interval.signals.values.items() if name.startswith("return")}
+        signals = replace(interval.signals, values={**pool[rng.integers(len(pool))], **own})
+        return replace(interval, signals=signals)
+
+    originals = [*examples] * copies
+    states = [
+        replace(e.state, run=f"{e.state.run}:{k}", intervals=tuple(map(exchanged, e.state.intervals)))
+        for k, e in enumerate(originals)
+    ]
+    found = labelled(states, partial(taught, teacher))
+    read = {
+        name
+        for new, old in zip(found, originals, strict=True)
+        for index, label in new.labels.items()
+        for name, p in label.items()
+        if not np.array_equal(p, old.labels[index][name])
+    }
+    return [
+        Example(e.state, {i: {n: p for n, p in label.items() if n in read} for i, label in e.labels.items()})
+        for e in found
+        if read
+    ]
 
 
 def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
@@ -116,4 +155,4 @@ def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
     targets = {c.run: from_json(c.target) for c in checkpoints if c.target}
     if not targets:
         raise InvalidValue("labels=tuned needs runs of a tuner, collected in mode bayes: these have no tuned values")
-    return labelled((c for c in checkpoints if c.run in targets), lambda state: toward(state, targets[state.run]))
+    return labelled((c.state for c in checkpoints if c.run in targets), lambda state: toward(state, targets[state.run]))
