@@ -135,6 +135,10 @@ def test_what_progress_foretells_in_all_runs_is_read_off_the_signal_with_exchang
         settings = {**FAST, "data": [tmp_path / "data"], "arch": "mlp", "teacher": "kl-adaptive", "exchanged": copies}
         result = sft.run(read("short", settings), tmp_path / f"run-{copies}")
         assert result["source_runs"] == 27 * (1 + copies)
+        assert all(found["learning_rate"] > 0.9 for found in result["explained"].values())
+        assert len(result["explained"]) == 1 + (copies > 0)
+        own = result["explained"]["own signals"]["learning_rate"]
+        assert f"| own signals | {own:.2f} |" in (tmp_path / f"run-{copies}" / "card.md").read_text()
         answers = create(f"numeric:{tmp_path / f'run-{copies}' / 'model'}").decide(asked)
         return np.mean([abs(a.delta["learning_rate"] - w) for a, w in zip(answers, wanted, strict=True)])
 

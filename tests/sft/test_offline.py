@@ -48,3 +48,18 @@ def test_a_perfect_forecast_is_calibrated():
     for row in offline.calibration(labels, labels):
         assert row["predicted"] == pytest.approx(row["label"])
     assert sum(row["count"] for row in offline.calibration(labels, labels)) == 50 * 35
+
+
+def test_what_of_the_labels_a_policy_explains_is_told_by_hyperparameter():
+    rng = np.random.default_rng(0)
+    names = ["learning_rate", "gamma", "clip_range"] * 200
+    labels = np.eye(7)[rng.integers(7, size=600)]
+    labels[2::3] = np.eye(7)[3]
+    policy = labels.copy()
+    policy[1::3] = labels[1::3].mean(0)  # the same answer everywhere
+    assert offline.explained(policy, labels, names) == pytest.approx({"learning_rate": 1.0, "gamma": 0.0})
+    policy[::3] = 0.5 * labels[::3] + 0.5 * labels[::3].mean(0)
+    found = offline.explained(policy, labels, names)
+    assert found["learning_rate"] == pytest.approx(0.75)
+    policy[1::3] = labels[1::3][:, ::-1]  # the other way round
+    assert offline.explained(policy, labels, names)["gamma"] < -2.5

@@ -55,6 +55,10 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     progress = fit(model, examples, held_out, config, folder, listen)
     _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
     log, _ = read_lines(folder / "log.jsonl", from_json)
+    asked_about = {"own signals": held_out}
+    if config.exchanged:
+        copies = labels.exchanged_examples(held_out, registry.create(config.teacher), config.exchanged, config.seed + 1)
+        asked_about["exchanged signals"] = copies
     result = {
         "arch": config.arch,
         "source_runs": len(examples),
@@ -65,7 +69,8 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         "before": log[0]["validation"],
         "after": progress.best,
         "seconds": time.perf_counter() - begun,
-        "calibration": _reliability(model, held_out),
+        "calibration": offline.calibration(*_scored(model, held_out)),
+        "explained": {key: _explained(model, runs) for key, runs in asked_about.items()},
         "offline": _offline(model, config, validation, teachers),
         "versions": versions(),
     }
@@ -141,13 +146,19 @@ def _examples(
     return known, unseen
 
 
-def _reliability(model: Model, examples: Sequence[Example]) -> list[dict[str, float]]:
+def _scored(model: Model, examples: Sequence[Example]) -> tuple[list[offline.Floats], list[offline.Floats]]:
+    """What the model answers and what the labels say in every slot of each run, (N, 7) each."""
     import torch
 
     with torch.no_grad():
         scored = [model.score(example) for example in examples]
     policy = [model.head.logp(outputs).exp().cpu().numpy() for outputs, _ in scored]
-    return offline.calibration(policy, [target.cpu().numpy() for _, target in scored])
+    return policy, [target.cpu().numpy() for _, target in scored]
+
+
+def _explained(model: Model, examples: Sequence[Example]) -> dict[str, float]:
+    policy, target = (np.concatenate(side) for side in _scored(model, examples))
+    return offline.explained(policy, target, [name for example in examples for name in example.names()])
 
 
 def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], teachers: Teachers) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
         f"{result['source_runs']} source runs with {result['decisions']} labelled decisions, {result['validation_runs']} "
         f"validation runs; {result['steps']} steps in {result['seconds'] / 60:.0f} min. On the slots of "
         f"validation runs: {result['measure']} {result['before']:.3f} before, {result['after']:.3f} after.",
+        *_explained(result["explained"]),
         *_offline(result["offline"]),
         "",
         "Labels hold for runs like the sources: their algorithms, hyperparameters and budgets. Nothing is promised elsewhere.",
@@ -32,6 +33,20 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
     atomic_write(folder / "card.md", "\n".join(lines) + "\n")
     if find_spec("matplotlib") is not None:
         _plot(folder / "curves.svg", result, log)
+
+
+def _explained(explained: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = list(dict.fromkeys(name for found in explained.values() for name in found))
+    lines = [
+        "",
+        "Share of the variance of the labels' mean steps that the model's mean steps explain, on validation runs:",
+        "",
+    ]
+    lines += [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for key, found in explained.items():
+        cells = (f"{found[name]:.2f}" if name in found else "" for name in names)
+        lines.append(f"| {key} | {' | '.join(cells)} |")
+    return lines
 
 
 def _offline(offline: Mapping[str, Any]) -> list[str]:

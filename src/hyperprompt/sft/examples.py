@@ -28,6 +28,11 @@ class Example:
     state: MetaState
     labels: Mapping[int, Mapping[str, Floats]]
 
+    def names(self) -> list[str]:
+        """The hyperparameters of the labels in the order in which models score them."""
+        known = sorted(self.labels.items())
+        return [name for _, label in known for name in self.state.space.names if name in label]
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.core import STEPS
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -64,3 +65,18 @@ def calibration(policy: Sequence[Floats], labels: Sequence[Floats], bins: int = 
         for b in range(bins)
         if (which == b).any()
     ]
+
+
+def explained(policy: Floats, labels: Floats, names: Sequence[str]) -> dict[str, float]:
+    """How much of what the labels of a hyperparameter ask for the policy foretells: name -> R^2 of the mean steps.
+
+    `policy` and `labels` are p over STEPS, (N, 7), of N slots; `names` says whose each is. Those that are asked for one and
+    the same step everywhere are left out.
+    """
+    found = {}
+    for name in dict.fromkeys(names):
+        at = np.array(names) == name
+        answered, asked = (p[at] @ np.asarray(STEPS) for p in (policy, labels))
+        if (spread := float(((asked - asked.mean()) ** 2).sum())) > 1e-9:
+            found[name] = 1.0 - float(((answered - asked) ** 2).sum()) / spread
+    return found
