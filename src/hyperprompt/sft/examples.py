@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -64,12 +64,18 @@ class Augmentation:
         """The default one, scaled down from 1."""
         return cls(**{name: odds * value for name, value in asdict(cls()).items()})
 
-    def __call__(self, state: MetaState, config: PromptConfig, rng: np.random.Generator) -> tuple[MetaState, PromptConfig]:
+    def __call__(
+        self, state: MetaState, config: PromptConfig, rng: np.random.Generator, labelled: Collection[str]
+    ) -> tuple[MetaState, PromptConfig]:
+        """The changed run and prompt; one hyperparameter that has labels is never missing."""
         names = list(state.space.names)
         if rng.random() < self.order:
             names = [names[i] for i in rng.permutation(len(names))]
         if rng.random() < self.subset and len(names) > 1:
-            names = names[: int(rng.integers(1, len(names)))] if self.order else names
+            kept = names[: int(rng.integers(1, len(names)))] if self.order else names
+            if not any(name in labelled for name in kept):
+                kept[-1] = next(name for name in names if name in labelled)
+            names = kept
         signals = config.signals or ()
         if rng.random() < self.signals:
             signals = tuple(name for name in signals if rng.random() < 0.5)
@@ -122,7 +128,7 @@ def sequence(
     config = settle(example.state.task.algorithm, example.state.space.names, config)
     state = example.state
     if rng is not None and augmentation is not None:
-        state, config = augmentation(state, config, rng)
+        state, config = augmentation(state, config, rng, example.names())
     ids = [*prefix_ids, *encoder.encode(template.head(state, config)).ids]
     before: list[int] = []
     target: list[Floats] = []
