@@ -62,7 +62,7 @@ def test_labels_follow_their_hyperparameters_through_a_new_order(example, encode
     shuffled = Augmentation(order=1.0, subset=0.0, signals=0.0, task=0.0, history=0.0)
     orders = set()
     for seed in range(8):
-        state, _ = shuffled(run.state, PROMPT, np.random.default_rng(seed))
+        state, _ = shuffled(run.state, PROMPT, np.random.default_rng(seed), run.names())
         piece = sequence(run, PROMPT, encoder, rng=np.random.default_rng(seed), augmentation=shuffled)
         expected = [example.state.space.names.index(n) for n in state.space.names]
         assert piece.target.argmax(-1).tolist() == expected
@@ -76,3 +76,13 @@ def test_a_subset_leaves_hyperparameters_out_and_equal_seeds_agree(example, enco
     assert pieces[0].ids.tolist() == pieces[1].ids.tolist()
     assert all(len(p.before) < 30 and len(p.before) % 6 == 0 for p in pieces)
     assert len({len(p.ids) for p in pieces}) > 1
+
+
+def test_a_subset_leaves_something_that_has_labels(example, encoder):
+    last = example.state.space.names[-1]
+    run = dataclasses.replace(example, labels={i: {last: label[last]} for i, label in example.labels.items()})
+    always = Augmentation(subset=1.0)
+    pieces = [sequence(run, PROMPT, encoder, rng=np.random.default_rng(seed), augmentation=always) for seed in range(8)]
+    assert {len(piece.before) for piece in pieces} == {len(run.labels)}
+    with pytest.raises(InvalidValue, match="no labelled decision"):
+        sequence(dataclasses.replace(example, labels={}), PROMPT, encoder, rng=np.random.default_rng(0), augmentation=always)

@@ -74,7 +74,7 @@ class Augmentation:
         if rng.random() < self.subset and len(names) > 1:
             kept = names[: int(rng.integers(1, len(names)))] if self.order else names
             if not any(name in labelled for name in kept):
-                kept[-1] = next(name for name in names if name in labelled)
+                kept[-1] = next((name for name in names if name in labelled), kept[-1])
             names = kept
         signals = config.signals or ()
         if rng.random() < self.signals:
