@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import yaml
@@ -153,32 +152,29 @@ def episode_discount(state: MetaState) -> float | None:
 
 
 class Horizon:
-    """The discount by what the critic can predict. rho: the explained variance; H = 1 / (1 - gamma), H_0 its first value.
+    """The discount by what the critic explains: while its explained variance is above `trusted`, the horizon H = 1 / (1 - gamma)
+    goes up to the mean episode length, at most to `longest`, an octave a decision. It never goes down.
 
-    rho > `trusted`, mean of two intervals: H goes to the mean episode length, at least H_0 and at most 2^`up` H_0.
-    rho < `lost` for `patience` intervals, while the value loss is above `large`: H goes to H_0 / 2^`down`, since returns that
-    the critic cannot follow in scale tell no two actions apart. In between gamma stays as it is.
+    All it reads stands in the last interval, and nothing of it in the first: whoever learns the rule needs one row.
     """
 
     name = "horizon"
     requires = ("gamma",)
-    trusted, up = 0.2, 2.0
-    lost, patience, large, down = 0.1, 5, 30.0, 3.0
+    trusted, longest = 0.2, 400.0
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
 
     def _decide(self, state: MetaState) -> MetaAction:
-        fit, loss = (_reported(state, name) for name in ("explained_variance", "value_loss"))
-        gamma, longest = state.space["gamma"], episode_discount(state)
-        if len(fit) >= self.patience and max(fit[-self.patience :]) < self.lost and loss and loss[-1] > self.large:
-            target = gamma.shift(gamma.default, -self.down)
-        elif fit and longest is not None and fmean(fit[-2:]) > self.trusted:
-            target = min(longest, gamma.shift(gamma.default, self.up))
-        else:
+        values = state.intervals[-1].signals.values if state.intervals else {}
+        fit, length = values.get("explained_variance", math.nan), values.get("episode_length", math.nan)
+        if not (fit > self.trusted and length > 1.0):
             return MetaAction(note="the critic gives no reason")
-        delta = gamma.delta(state.theta["gamma"], target)
-        return MetaAction({"gamma": min(max(delta, -1.0), 1.0)}, note=f"explained variance {fit[-1]:.2f}")
+        target = 1.0 - 1.0 / min(length, self.longest)
+        octaves = state.space["gamma"].delta(state.theta["gamma"], target)
+        if octaves <= 0.0:
+            return MetaAction(note="the horizon is long enough")
+        return MetaAction({"gamma": min(octaves, 1.0)}, note=f"explained variance {fit:.2f}")
 
 
 class Schedule:
