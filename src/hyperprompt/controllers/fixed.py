@@ -152,7 +152,7 @@ def episode_discount(state: MetaState) -> float | None:
 
 
 class Horizon:
-    """The discount by what the critic explains: while its explained variance is above `trusted`, the horizon H = 1 / (1 - gamma)
+    """The discount by what the critic explains: while its explained variance is above `trusted`, the horizon 1 / (1 - gamma)
     goes up to the mean episode length, at most to `longest`, an octave a decision. It never goes down.
 
     All it reads stands in the last interval, and nothing of it in the first: whoever learns the rule needs one row.
