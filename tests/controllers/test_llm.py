@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import subprocess
 import sys
@@ -234,6 +235,21 @@ def test_a_continuous_head_is_asked_for_its_mean_alone(tmp_path):
     for bad in ({"temperature": 2.0}, {"calibrate": "content-free"}):
         with pytest.raises(InvalidValue, match=f"{next(iter(bad))} must be .* with a continuous head"):
             LLMController(str(tmp_path), **bad)
+
+
+@pytest.mark.parametrize("choice", ["likeliest", "mean"])
+def test_an_adapter_says_how_its_probabilities_become_steps(tmp_path, choice):
+    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), choice=choice), {})
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / file).touch()
+    assert LLMController(str(tmp_path)).choice == choice
+    assert LLMController(str(tmp_path), choice="sample").choice == "sample"
+    content = json.loads((tmp_path / "hyperprompt.json").read_text())
+    (tmp_path / "hyperprompt.json").write_text(json.dumps({k: v for k, v in content.items() if k != "choice"}))
+    assert LLMController(str(tmp_path)).choice == "mean", "of records older than the entry"
+    (tmp_path / "hyperprompt.json").write_text(json.dumps({**content, "choice": "best"}))
+    with pytest.raises(ModelUnavailable, match="choice 'best', not one of likeliest, mean, sample"):
+        LLMController(str(tmp_path))
 
 
 def test_the_prior_keeps_and_prefers_small_steps():

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, ModelUnavailable
+from hyperprompt.llm.adapters import Choice
 from hyperprompt.llm.calibration import keep_log_prior, log_softmax
 from hyperprompt.llm.names import DEFAULT, adapter_of, check
 from hyperprompt.llm.options import check_continuous, check_options
@@ -38,7 +39,6 @@ from hyperprompt.prompt.transcript import Transcriber, Transcript
 if TYPE_CHECKING:
     from hyperprompt.llm.policy import SlotPolicy
 
-Choice = Literal["likeliest", "mean", "sample"]
 _SESSIONS = 8
 """Sessions kept at a time, least recently used first to go: each holds a key-value cache of tens of megabytes a run."""
 
@@ -63,7 +63,7 @@ class LLMController:
         prompt: what the rows hold; a mapping is read as `PromptConfig.from_dict`. By default what an adapter was trained on;
             else verbose, and compact where too many hyperparameters are tuned for a verbose row.
         choice: the "likeliest" step of each hyperparameter, the "mean" of the steps, or "sample", drawn with the generator of
-            (seed, run, decision). By default the mean of an adapter, whose labels are soft, else the likeliest.
+            (seed, run, decision). By default what an adapter's record says, else the likeliest.
         temperature: divides the log-probabilities before they are normalised; 1 by default, or what an adapter was made for.
             With a continuous head always 1.
         keep_prior: prior probability of keeping a hyperparameter; used only with calibration.
@@ -105,7 +105,7 @@ class LLMController:
             self._prompts = (adapter.prompt,) if adapter else (PromptConfig(rendering="verbose"), PromptConfig())
         self._algorithms = adapter.algorithms if adapter else ()
         self.seed, self.temperature = seed, temperature or (adapter.temperature if adapter else 1.0)
-        self.choice: Choice = choice or ("mean" if adapter else "likeliest")
+        self.choice: Choice = choice or (adapter.choice if adapter else "likeliest")
         self.calibrate = (calibrate or ("none" if adapter else "content-free")) == "content-free"
         self._prior = keep_log_prior(keep_prior)
         self._shots = shots.load(demonstrations) if demonstrations is not None else ()

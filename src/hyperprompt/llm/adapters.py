@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HeadName = Literal["digits", "continuous"]
 """What answers a slot: see `llm.heads`."""
+Choice = Literal["likeliest", "mean", "sample"]
+"""Which step follows from the probabilities of a slot."""
 FORMAT = 1
 RECORD, WEIGHTS, HEAD = "hyperprompt.json", "adapter_model.safetensors", "head.safetensors"
 PREFIX = "head."
@@ -47,6 +49,8 @@ class Adapter:
     algorithms: tuple[str, ...]
     """Those whose runs it was trained on."""
     head: HeadName = "digits"
+    choice: Choice = "mean"
+    """How its probabilities become steps, if its user does not say."""
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -80,7 +84,10 @@ def find(name: str) -> Adapter | None:
         head = record.get("head", "digits")
         if head not in get_args(HeadName):
             raise ValueError(f"head {head!r}, not one of {', '.join(get_args(HeadName))}")
-        adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head)
+        choice = record.get("choice", "mean")
+        if choice not in get_args(Choice):
+            raise ValueError(f"choice {choice!r}, not one of {', '.join(get_args(Choice))}")
+        adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head, choice)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
     for path in adapter.weights:
@@ -103,6 +110,7 @@ def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
         "temperature": adapter.temperature,
         "algorithms": adapter.algorithms,
         "head": adapter.head,
+        "choice": adapter.choice,
         **more,
     }
     atomic_write(adapter.folder / RECORD, to_json(content, indent=1) + "\n")

@@ -208,6 +208,15 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
     if isinstance(model, SlotModel) and model.adapted is not None:
         base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
         adapters.record(
-            Adapter(folder / "model", base.name, base.sha, model.prompt, config.sharpness, tuple(algorithms), config.head),
+            Adapter(
+                folder / "model",
+                base.name,
+                base.sha,
+                model.prompt,
+                config.sharpness,
+                tuple(algorithms),
+                config.head,
+                config.choice,
+            ),
             made,
         )

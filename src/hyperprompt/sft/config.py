@@ -38,6 +38,9 @@ class SFTConfig(BaseModel):
     """Folder of an adapter of the same head, rank and layers to go on from, like a checkpoint whose optimiser is forgotten."""
     head: HeadName = "digits"
     """`digits`: cross-entropy of the slots' digits; `continuous`: squared error of one real step a slot (llm/heads.py)."""
+    choice: Literal["likeliest", "mean"] = "mean"
+    """How the model's probabilities become steps when it steers: `mean` for labels that doubt; `likeliest` for those of a rule
+    that names places, since of a mean even a small chance of a step adds up along a run."""
     prompt: dict[str, Any] = {"transitions": 0}
     labels: Literal["pooled", "effects", "tuned"] = "pooled"
     """`pooled`: effects that small networks fit to the branches of all checkpoints at once, for every decision of every run;
@@ -103,6 +106,10 @@ class SFTConfig(BaseModel):
             raise ValueError(f"sharpness must be 1 with head=continuous, not {self.sharpness:g}: it is cross-entropy's alone")
         if self.labels == "tuned" and self.sharpness != 1.0:
             raise ValueError(f"sharpness must be 1 with labels=tuned, not {self.sharpness:g}: these labels have no tau")
+        if self.choice != "mean" and (self.head == "continuous" or self.arch in ("gru", "mlp")):
+            raise ValueError(
+                f"choice must be mean with head=continuous, arch=gru and arch=mlp, not {self.choice}: those steer by it"
+            )
         if self.head == "continuous" and self.arch in ("llm", "llm-random") and not self.rank:
             raise ValueError("rank must be 1 or more with head=continuous, not 0: such a head is kept beside an adapter")
         return self
