@@ -43,19 +43,20 @@ bench-envs: setup  ## the suites' training speed, against stock Stable-Baselines
 bench-smoke: setup  ## a small benchmark of controllers and a tuner, about five minutes: runs/benchmark-smoke/report.html
 	$(BIN)/python -m hyperprompt benchmark suites/smoke.yaml
 
-TEACHER = horizon over trust over schedule:results/adapter/clip-schedule.yaml
+TEACHER = horizon over schedule:results/adapter/teacher-schedule.yaml
 
 meta-train-tiny: setup  ## the whole chain of meta-training in about a minute, to see that it works: runs/meta-tiny
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
 	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set held_out=0.5 --set sharpness=1 \
-	    --set 'teacher=$(TEACHER)' --out runs/meta-tiny/llm
+	    --set exchanged=1 --set choice=likeliest --set 'teacher=$(TEACHER)' --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
 
 JOBS ?= 2
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
-	$(BIN)/python -m hyperprompt sft --preset cpu --data runs/meta/rolls --set sharpness=1 --set 'teacher=$(TEACHER)' --out runs/meta/llm
+	$(BIN)/python -m hyperprompt sft --preset cpu --data runs/meta/rolls --set sharpness=1 --set exchanged=3 \
+	    --set choice=likeliest --set 'teacher=$(TEACHER)' --out runs/meta/llm
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .
