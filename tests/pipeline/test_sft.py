@@ -147,6 +147,9 @@ def test_what_progress_foretells_in_all_runs_is_read_off_the_signal_with_exchang
 
 
 def test_signals_are_exchanged_under_a_controller_only(tmp_path, data):
+    settings = {**data, **FAST, "epochs": 1, "arch": "mlp", "teacher": "anneal", "exchanged": 1}
+    result = sft.run(read("short", settings), tmp_path / "reads-nothing")
+    assert (result["source_runs"], set(result["explained"])) == (30, {"own signals"})
     with pytest.raises(InvalidValue, match="exchanged needs a controller as teacher"):
         sft.run(read("short", {**data, **FAST, "arch": "mlp", "exchanged": 1}), tmp_path / "run")
 

@@ -70,7 +70,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         "after": progress.best,
         "seconds": time.perf_counter() - begun,
         "calibration": offline.calibration(*_scored(model, held_out)),
-        "explained": {key: _explained(model, runs) for key, runs in asked_about.items()},
+        "explained": {key: _explained(model, runs) for key, runs in asked_about.items() if runs},
         "offline": _offline(model, config, validation, teachers),
         "versions": versions(),
     }
