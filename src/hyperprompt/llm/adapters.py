@@ -81,18 +81,21 @@ def find(name: str) -> Adapter | None:
             raise ValueError(f"format {record['format']!r}, not {FORMAT}")
         base, base_sha, algorithms = str(record["base"]), str(record["base_sha"]), tuple(map(str, record["algorithms"]))
         prompt, temperature = PromptConfig.from_dict(record["prompt"]), float(record["temperature"])
-        head = record.get("head", "digits")
-        if head not in get_args(HeadName):
-            raise ValueError(f"head {head!r}, not one of {', '.join(get_args(HeadName))}")
-        choice = record.get("choice", "mean")
-        if choice not in get_args(Choice):
-            raise ValueError(f"choice {choice!r}, not one of {', '.join(get_args(Choice))}")
+        head, choice = _one_of(record, "head", "digits", HeadName), _one_of(record, "choice", "mean", Choice)
         adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head, choice)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
     for path in adapter.weights:
         _require(path)
     return adapter
+
+
+def _one_of(record: Mapping[str, Any], key: str, default: str, known: Any) -> Any:
+    """An entry that older records lack; `known` is the Literal of its values."""
+    value = record.get(key, default)
+    if value not in get_args(known):
+        raise ValueError(f"{key} {value!r}, not one of {', '.join(get_args(known))}")
+    return value
 
 
 def _require(path: Path) -> None:

@@ -15,6 +15,7 @@ from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.student import Student
 from hyperprompt.controllers import registry
+from hyperprompt.core import Controller
 from hyperprompt.durable import atomic_write, from_json, read_lines, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.prompt.config import PromptConfig
@@ -26,6 +27,7 @@ from hyperprompt.sft.examples import Augmentation, Example
 from hyperprompt.sft.train import Model, fit
 
 Teachers = Mapping[labels.Kind, Student]
+Scored = tuple[list[offline.Floats], list[offline.Floats]]
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -42,6 +44,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
+    controller = _controller(config)
     read = _read(config.data, config.algorithms)
     for task in set(config.without) - {c.task for c in read}:
         raise UnknownName("task in without", task, sorted({c.task for c in read}))
@@ -50,15 +53,16 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     asked = (config.labels == "pooled" and not config.teacher) or validation
     doubts = {"ceiling": config.ceiling, "share": config.share, "pessimism": config.pessimism}
     teachers = labels.teachers(source, config.mean_share, **doubts) if asked else {}
-    examples, held_out = _examples(config, source, validation, teachers)
+    examples, held_out = _examples(config, source, validation, teachers, controller)
+    copies: list[Example] = []
+    if controller is not None:
+        examples += labels.exchanged_examples(examples, controller, config.exchanged, config.seed)
+        copies = labels.exchanged_examples(held_out, controller, config.exchanged, config.seed + 1)
     model = build(config, [*examples, *held_out])
     progress = fit(model, examples, held_out, config, folder, listen)
     _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
     log, _ = read_lines(folder / "log.jsonl", from_json)
-    asked_about = {"own signals": held_out}
-    if config.exchanged:
-        copies = labels.exchanged_examples(held_out, registry.create(config.teacher), config.exchanged, config.seed + 1)
-        asked_about["exchanged signals"] = copies
+    own = _scored(model, held_out)
     result = {
         "arch": config.arch,
         "source_runs": len(examples),
@@ -69,8 +73,11 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         "before": log[0]["validation"],
         "after": progress.best,
         "seconds": time.perf_counter() - begun,
-        "calibration": offline.calibration(*_scored(model, held_out)),
-        "explained": {key: _explained(model, runs) for key, runs in asked_about.items() if runs},
+        "calibration": offline.calibration(*own),
+        "explained": {
+            "own signals": _explained(own, held_out),
+            **({"exchanged signals": _explained(_scored(model, copies), copies)} if copies else {}),
+        },
         "offline": _offline(model, config, validation, teachers),
         "versions": versions(),
     }
@@ -113,20 +120,33 @@ def build(config: SFTConfig, examples: Sequence[Example]) -> Model:
     return model
 
 
+def _controller(config: SFTConfig) -> Controller | None:
+    """The controller that is the teacher; None where labels are those of branches, of a tuner or of a control."""
+    if not config.teacher or Path(config.teacher).is_dir():
+        if config.exchanged:
+            raise InvalidValue(
+                "exchanged needs a controller as teacher: labels of anything else do not follow from the signals"
+            )
+        return None
+    if config.sharpness != 1.0:
+        raise InvalidValue(f"sharpness must be 1 with the controller {config.teacher!r} as teacher: its steps have no tau")
+    return registry.create(config.teacher)
+
+
 def _examples(
-    config: SFTConfig, source: Sequence[Checkpoint], validation: Sequence[Checkpoint], teachers: Teachers
+    config: SFTConfig,
+    source: Sequence[Checkpoint],
+    validation: Sequence[Checkpoint],
+    teachers: Teachers,
+    controller: Controller | None,
 ) -> tuple[list[Example], list[Example]]:
     """Source and validation runs with labels; who made them has seen the branches of the sources only."""
     tau = config.tau / config.sharpness
-    controller = None
-    if config.teacher and (folder := Path(config.teacher)).is_dir():
-        control = controls.read(folder)
-        known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
-    elif config.teacher:
-        if config.sharpness != 1.0:
-            raise InvalidValue(f"sharpness must be 1 with the controller {config.teacher!r} as teacher: its steps have no tau")
-        controller = registry.create(config.teacher)
+    if controller is not None:
         known, unseen = (labels.taught_examples(side, controller) for side in (source, validation))
+    elif config.teacher:
+        control = controls.read(Path(config.teacher))
+        known, unseen = (controls.taught(side, control, config.sharpness) for side in (source, validation))
     elif config.labels == "tuned":
         known = labels.tuned_examples(source)
         unseen = labels.tuned_examples(validation) if validation else []
@@ -135,18 +155,14 @@ def _examples(
         unseen = labels.effect_examples(validation, tau, config.mean_share)
     else:
         known, unseen = labels.pooled_examples(source, teachers, tau), labels.pooled_examples(validation, teachers, tau)
-    if not config.validation:
-        chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
-        unseen = [e for e, out in zip(known, chosen, strict=True) if out]
-        known = [e for e, out in zip(known, chosen, strict=True) if not out]
-    if config.exchanged and controller is None:
-        raise InvalidValue("exchanged needs a controller as teacher: labels of anything else do not follow from the signals")
-    if controller is not None:
-        known += labels.exchanged_examples(known, controller, config.exchanged, config.seed)
-    return known, unseen
+    if config.validation:
+        return known, unseen
+    chosen = np.random.default_rng(config.seed).permutation(len(known)) < round(config.held_out * len(known))
+    kept = [e for e, out in zip(known, chosen, strict=True) if not out]
+    return kept, [e for e, out in zip(known, chosen, strict=True) if out]
 
 
-def _scored(model: Model, examples: Sequence[Example]) -> tuple[list[offline.Floats], list[offline.Floats]]:
+def _scored(model: Model, examples: Sequence[Example]) -> Scored:
     """What the model answers and what the labels say in every slot of each run, (N, 7) each."""
     import torch
 
@@ -156,8 +172,8 @@ def _scored(model: Model, examples: Sequence[Example]) -> tuple[list[offline.Flo
     return policy, [target.cpu().numpy() for _, target in scored]
 
 
-def _explained(model: Model, examples: Sequence[Example]) -> dict[str, float]:
-    policy, target = (np.concatenate(side) for side in _scored(model, examples))
+def _explained(scored: Scored, examples: Sequence[Example]) -> dict[str, float]:
+    policy, target = (np.concatenate(side) for side in scored)
     return offline.explained(policy, target, [name for example in examples for name in example.names()])
 
 

@@ -139,10 +139,10 @@ def exchanged_examples(examples: Sequence[Example], teacher: Controller, copies:
         for name, p in label.items()
         if not np.array_equal(p, old.labels[index][name])
     }
+    if not read:
+        return []
     return [
-        Example(e.state, {i: {n: p for n, p in label.items() if n in read} for i, label in e.labels.items()})
-        for e in found
-        if read
+        Example(e.state, {i: {n: p for n, p in label.items() if n in read} for i, label in e.labels.items()}) for e in found
     ]
 
 
