@@ -88,7 +88,7 @@ def test_a_second_start_repeats_nothing_and_adds_what_is_new(finished: Finished)
     assert again.done == []
     outlook = benchmark.outlook(load(folder, seeds=3))
     assert (outlook.runs - outlook.done, outlook.steps_left) == (5, 5 * 256), "a population of two is two runs"
-    benchmark.run(load(folder, seeds=3), executor=again)
+    benchmark.run(load(folder, tasks=[{**task, "seeds": 3} for task in TINY["tasks"]]), executor=again)
     assert len(again.done) == 4
     assert all("seed 2" in label for label in again.done)
 

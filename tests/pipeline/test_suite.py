@@ -63,6 +63,8 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     ),
     "seeds that tune": ({"seeds": [1, 7], "tuning_seeds": [7]}, ["seeds: 7", "tuning_seeds"]),
     "seeds of the target": ({"seeds": [1, 7], "target": {"seeds": [7]}}, ["seeds: 7", "target.seeds"]),
+    "seeds of one task that tune": ({"tasks": [{"env": "CartPole-v1", "seeds": [7]}], "tuning_seeds": [7]}, ["seeds: 7"]),
+    "no seeds of one task": ({"tasks": [{"env": "CartPole-v1", "seeds": 0}]}, ["tasks.0.seeds", "between 1"]),
     "seeds of the scale": ({"seeds": [SEEDS[0]]}, ["fixed task scale"]),
     "seeds twice": ({"seeds": [1, 2, 1]}, ["seeds: named twice: 1"]),
     "no seeds": ({"seeds": []}, ["seeds is empty"]),
@@ -110,10 +112,17 @@ def test_a_missing_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_counts_become_seeds_that_never_meet(tmp_path: Path) -> None:
     suite = suites.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
-    assert suite.seeds == tuple(range(1000))
-    assert isinstance(suite.tuning_seeds, tuple)
-    assert isinstance(suite.target.seeds, tuple)
-    assert not {*suite.seeds} & {*suite.tuning_seeds} | {*suite.tuning_seeds} & {*suite.target.seeds}
+    assert suite.tests == {"test": tuple(range(1000))}
+    assert not {*suite.tests["test"]} & {*suite.searches} | {*suite.searches} & {*suite.references}
+
+
+def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
+    tasks: list[Any] = [{"env": "CartPole-v1", "seeds": 2}, {"env": "Acrobot-v1", "seeds": [5, 4]}, "Pendulum-v1"]
+    suite = suites.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
+    assert [task.tests for task in suite.tasks] == [(0, 1), (5, 4), (0, 1, 2)]
+    assert suite.tests == {"test, CartPole-v1": (0, 1), "test, Acrobot-v1": (5, 4), "test, Pendulum-v1": (0, 1, 2)}
+    sizes = [methods.size(case, case.task.tests) for case in methods.cases(suite)]
+    assert sizes == [2, 2, 3]
 
 
 def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_path: Path) -> None:

@@ -92,16 +92,14 @@ def _failures(suite: Suite, forget: bool = False) -> dict[Path, Record]:
 
 
 def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Callable[[str], None]) -> Benchmark:
-    assert isinstance(suite.seeds, tuple)
-    assert isinstance(suite.target.seeds, tuple)
     cases = methods.cases(suite)
     plans: list[Plan[list[Outcome]]] = []
     # Chains and bundles of runs go first: else they would stand alone at the end.
     for case in sorted(cases, key=lambda case: isinstance(case.method, ControllerMethod)):
-        plans += methods.plans(case, suite.seeds)
+        plans += methods.plans(case, case.task.tests)
     tests = len(plans)
     for task in suite.tasks:
-        plans += methods.plans(methods.baseline(suite, task), suite.target.seeds)
+        plans += methods.plans(methods.baseline(suite, task), suite.references)
     outlook = Outlook.of(suite, failures)
     _count_look(suite, outlook, say)
 
@@ -159,12 +157,11 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
         resamples=suite.resamples,
         confidence=suite.confidence,
     )
-    seeds = {"test": suite.seeds, "tuning": suite.tuning_seeds, "R* and zero line": suite.target.seeds}
     protocol = benchmark_report.Protocol(
         name=suite.name,
         command=command,
         suite=suite.text,
-        seeds={key: value for key, value in seeds.items() if isinstance(value, tuple)},
+        seeds={**suite.tests, "tuning": suite.searches, "R* and zero line": suite.references},
         accounts=suite.accounts,
         meta_training_steps=suite.meta_training_steps,
     )

@@ -81,9 +81,8 @@ def controller(case: Case, seeds: Sequence[int]) -> Plans:
 
 def tuner(case: Case, seeds: Sequence[int]) -> Plans:
     """{tuner: NAME, trials: N}: a search for each tuning seed, whose best settings then run on its share of the test seeds."""
-    method, tuning = case.method, case.suite.tuning_seeds
+    method, tuning = case.method, case.suite.searches
     assert isinstance(method, TunerMethod)
-    assert isinstance(tuning, tuple)
 
     def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
         base = case.config(tuning_seed, controller="static")
@@ -138,8 +137,7 @@ def size(case: Case, seeds: Sequence[int]) -> int:
     """Runs of T steps of a method on a task, shared ones counted."""
     method = case.method
     if isinstance(method, TunerMethod):
-        assert isinstance(case.suite.tuning_seeds, tuple)
-        return len(seeds) + method.trials * min(len(seeds), len(case.suite.tuning_seeds))
+        return len(seeds) + method.trials * min(len(seeds), len(case.suite.searches))
     return len(seeds) * (method.population if isinstance(method, PopulationMethod) else 1)
 
 
@@ -157,10 +155,9 @@ def check(suite: Suite) -> None:
     Raises:
         HyperPromptError: the first thing found wrong, with the method and the task.
     """
-    assert isinstance(suite.seeds, tuple)
     for case in cases(suite):
         try:
-            _check(case, suite.seeds[0])
+            _check(case, case.task.tests[0])
         except HyperPromptError as error:
             raise InvalidValue(f"methods.{case.name} on {case.task.label}: {error}") from error
 

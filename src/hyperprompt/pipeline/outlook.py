@@ -40,10 +40,8 @@ class Outlook:
     def of(cls, suite: Suite, failures: Mapping[Path, Record]) -> Outlook:
         """From the records that exist."""
         parts: dict[str, Part] = {}
-        assert isinstance(suite.seeds, tuple)
-        assert isinstance(suite.target.seeds, tuple)
-        wanted = [(case, suite.seeds) for case in methods.cases(suite)]
-        wanted += [(methods.baseline(suite, task), suite.target.seeds) for task in suite.tasks]
+        wanted = [(case, case.task.tests) for case in methods.cases(suite)]
+        wanted += [(methods.baseline(suite, task), suite.references) for task in suite.tasks]
         for case, seeds in wanted:
             part = parts.setdefault(case.task.label, Part(_steps(case.task, case), 0))
             part.runs += methods.size(case, seeds)

@@ -1,11 +1,11 @@
 """A benchmark suite: tasks, methods, seeds and the protocol, read from YAML and checked before anything runs.
 
-tasks: [CartPole-v1, {env: procgen/bigfish, options: {mode: hard}, steps: 200000}]
+tasks: [CartPole-v1, {env: procgen/bigfish, options: {mode: hard}, steps: 200000, seeds: 3}]
 methods:
   static: {controller: static}
   cosine: {controller: "anneal:cosine", preset: published, set: {agent.n_epochs: 4}}
   tpe:    {tuner: tpe, trials: 8}
-seeds: 5                      # a count or a list, like the two below; the three must not overlap
+seeds: 5                      # of tasks without their own; a count or a list, like the two below; the three must not overlap
 tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
 target: {share: 0.9, seeds: 3}
 """
@@ -43,10 +43,17 @@ class TaskEntry(_Strict):
     steps: int | None = Field(default=None, gt=0)
     every: int | None = Field(default=None, gt=0)
     options: dict[str, Any] = {}
+    seeds: Seeds | None = None
+    """The suite's, where the task has none of its own."""
 
     @property
     def label(self) -> str:
         return self.name or self.env
+
+    @property
+    def tests(self) -> tuple[int, ...]:
+        """The test seeds."""
+        return _listed(self.seeds)
 
 
 class Method(_Strict):
@@ -129,6 +136,22 @@ class Suite(_Strict):
         return accounts
 
     @property
+    def searches(self) -> tuple[int, ...]:
+        """The tuning seeds."""
+        return _listed(self.tuning_seeds)
+
+    @property
+    def references(self) -> tuple[int, ...]:
+        """The seeds of the runs that R* is taken from."""
+        return _listed(self.target.seeds)
+
+    @property
+    def tests(self) -> dict[str, tuple[int, ...]]:
+        """The test seeds as a reader has to be told: of all tasks at once, or task by task where they differ."""
+        seeds = {f"test, {task.label}": task.tests for task in self.tasks}
+        return seeds if len(set(seeds.values())) > 1 else {"test": self.tasks[0].tests}
+
+    @property
     def folder(self) -> Path:
         return self.out or Path("runs") / f"benchmark-{self.name}"
 
@@ -153,8 +176,8 @@ def load(path: Path) -> Suite:
     values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
     values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
     suite = validated(Suite, values)
-    seeds = {"seeds": _seeds("seeds", suite.seeds), "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds)}
-    suite = suite.model_copy(update=seeds)
+    tasks = tuple(_seeded(task, i, suite.seeds) for i, task in enumerate(suite.tasks))
+    suite = suite.model_copy(update={"tasks": tasks, "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds)})
     _check_names(suite)
     _check_seeds(suite)
     return suite
@@ -216,6 +239,17 @@ def check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> 
             raise UnknownName(f"key in {where}", first, (k for k in RunConfig.model_fields if k not in refused))
 
 
+def _listed(seeds: Seeds | None) -> tuple[int, ...]:
+    """Seeds of a suite that `load` has filled in."""
+    assert isinstance(seeds, tuple)
+    return seeds
+
+
+def _seeded(task: TaskEntry, index: int, others: Seeds) -> TaskEntry:
+    key, given = ("seeds", others) if task.seeds is None else (f"tasks.{index}.seeds", task.seeds)
+    return task.model_copy(update={"seeds": _seeds(key, given)})
+
+
 def _seeds(key: str, given: Seeds) -> tuple[int, ...]:
     if isinstance(given, tuple):
         if not given:
@@ -225,7 +259,8 @@ def _seeds(key: str, given: Seeds) -> tuple[int, ...]:
         return given
     if not 1 <= given <= MOST_SEEDS:
         raise InvalidValue(f"{key}: a number of seeds lies between 1 and {MOST_SEEDS}, not {given}")
-    return tuple(range(FIRST_SEED[key], FIRST_SEED[key] + given))
+    first = FIRST_SEED.get(key, FIRST_SEED["seeds"])
+    return tuple(range(first, first + given))
 
 
 def _check_names(suite: Suite) -> None:
@@ -246,8 +281,11 @@ def _check_seeds(suite: Suite) -> None:
     from hyperprompt.pipeline.constants import SEEDS as SCALE_SEEDS
 
     held: dict[int, str] = dict.fromkeys(SCALE_SEEDS, "the fixed task scale")
-    for key, seeds in (("target.seeds", suite.target.seeds), ("tuning_seeds", suite.tuning_seeds), ("seeds", suite.seeds)):
-        assert isinstance(seeds, tuple)
-        if overlap := sorted(set(seeds) & set(held)):
+    for key, seeds in (
+        ("target.seeds", suite.references),
+        ("tuning_seeds", suite.searches),
+        *(("seeds", task.tests) for task in suite.tasks),
+    ):
+        if overlap := sorted(seed for seed in seeds if held.get(seed, key) != key):
             raise InvalidValue(f"{key}: {overlap[0]} also serves {held[overlap[0]]}; seeds of different purposes are disjoint")
         held |= dict.fromkeys(seeds, key)
