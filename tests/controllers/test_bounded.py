@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -31,6 +32,18 @@ class Raises:
         return [MetaAction(self.delta, {"learning_rate": (1.0,) + (0.0,) * 6}, "hash", "up") for _ in states]
 
 
+def lengths(state: States, *lengths: float, **values: float) -> MetaState:
+    """A run whose intervals had episodes of these mean lengths."""
+    now = state(len(lengths), **values)
+    done = zip(now.intervals, lengths, strict=True)
+    return replace(
+        now,
+        intervals=tuple(
+            replace(i, signals=replace(i.signals, values={**i.signals.values, "episode_length": length})) for i, length in done
+        ),
+    )
+
+
 def after(now: MetaState, **delta: float) -> dict[str, float]:
     (action,) = Bounded(Raises(**delta)).decide([now])
     return now.space.shift(now.theta, action.delta)
@@ -52,12 +65,41 @@ def test_a_rate_that_is_too_high_comes_down_though_nobody_asks(state: States) ->
 
 @pytest.mark.parametrize(("length", "gamma"), [(20.0, 0.99), (200.0, 0.995), (1e6, 0.9975), (float("nan"), 0.9975)])
 def test_no_horizon_is_longer_than_an_episode_or_than_it_was_at_first(state: States, length: float, gamma: float) -> None:
-    assert after(state(2, episode_length=length), gamma=2.0)["gamma"] == pytest.approx(gamma, abs=1e-5)
+    assert after(lengths(state, 1.5 * length, length), gamma=2.0)["gamma"] == pytest.approx(gamma, abs=1e-5)
+
+
+def test_where_only_a_time_limit_ends_episodes_the_discount_is_short(state: States) -> None:
+    timed = lengths(state, 1000.0, 1000.0)
+    assert after(timed, gamma=2.0)["gamma"] == pytest.approx(0.98)
+    assert after(timed)["gamma"] == pytest.approx(0.98), "though nobody asks"
+    assert after(replace(timed, space=timed.space.starting_at({"gamma": 0.95})))["gamma"] == pytest.approx(0.95)
+
+
+def test_it_is_not_where_that_is_not_known_or_not_wanted(state: States) -> None:
+    assert after(lengths(state, 1000.0))["gamma"] == 0.99, "one interval says nothing yet"
+    assert after(lengths(state, 1000.0, 999.0))["gamma"] == 0.99, "an episode ended by itself"
+    assert after(lengths(state, 900.0, 1000.0, 1000.0))["gamma"] == 0.99, "it has learned to last"
+    assert after(lengths(state, 200.0, 200.0, return_std=0.0))["gamma"] == 0.99, "nothing was rewarded yet"
+    assert after(lengths(partial(state, algorithm="sac"), 1000.0, 1000.0))["gamma"] == 0.99, "it was not measured there"
+    chosen = lengths(state, 1000.0, 1000.0)
+    chosen = replace(chosen, space=chosen.space.starting_at({"gamma": 0.999}), theta={**chosen.theta, "gamma": 0.999})
+    assert after(chosen)["gamma"] == 0.999, "the user's choice"
+
+
+def test_a_policy_that_loses_its_entropy_is_given_a_bonus(state: States) -> None:
+    now = state(2, entropy_fraction=0.1)
+    assert after(now)["ent_coef"] == pytest.approx(0.01), "from none"
+    assert after(now, ent_coef=-2.0)["ent_coef"] == pytest.approx(0.01)
+    higher = replace(now, theta={**now.theta, "ent_coef": 0.04})
+    assert after(higher, ent_coef=-1.0)["ent_coef"] == pytest.approx(0.02), "what is above may fall"
+    assert after(state(2, entropy_fraction=0.4))["ent_coef"] == 0.0
+    assert after(state(2))["ent_coef"] == 0.0, "no entropy is known"
+    assert after(replace(now, task=replace(now.task, action="continuous")))["ent_coef"] == 0.0
 
 
 def test_what_stays_below_is_left_as_it_is(state: States) -> None:
     asked = {"learning_rate": 0.5, "ent_coef": 1.0, "gamma": -0.5}
-    now = state(2, approx_kl=0.001)
+    now = lengths(state, 30.0, 20.0, approx_kl=0.001)
     (action,) = Bounded(Raises(**asked)).decide([now])
     assert action == MetaAction(asked, {"learning_rate": (1.0,) + (0.0,) * 6}, "hash", "up")
 

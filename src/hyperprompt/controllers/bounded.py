@@ -1,20 +1,23 @@
-"""A controller within what two signals of the run allow."""
+"""A controller within what the signals of the run allow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from hyperprompt.controllers.fixed import episode_discount, trusted_rate
+from hyperprompt.controllers.limits import least_bonus, longest_discount, trusted_rate
 from hyperprompt.core import Controller, MetaAction, MetaState
 
-CEILINGS: Mapping[str, Callable[[MetaState], float | None]] = {"learning_rate": trusted_rate, "gamma": episode_discount}
-"""Hyperparameter -> the highest value that the last interval's signals allow; None: any."""
+Bound = Callable[[MetaState], float | None]
+CEILINGS: Mapping[str, Bound] = {"learning_rate": trusted_rate, "gamma": longest_discount}
+FLOORS: Mapping[str, Bound] = {"ent_coef": least_bonus}
+"""Hyperparameter -> the highest, or lowest, value that the signals allow; None: any."""
 
 
 class Bounded:
-    """What the controller below asks for, no higher than CEILINGS: the learning rate stays within a trust region of the
-    policy, and no horizon is longer than an episode. A value that is above its ceiling already goes down to it.
+    """What the controller below asks for, no higher than CEILINGS and no lower than FLOORS: the learning rate stays within a
+    trust region of the policy, no horizon is longer than an episode, and a policy of discrete actions does not lose all its
+    entropy. A value that is beyond its bound already goes to it.
 
     Args:
         lower: any controller.
@@ -35,14 +38,15 @@ class Bounded:
 
 
 def _within(state: MetaState, action: MetaAction) -> MetaAction:
-    capped = {}
-    for name, ceiling in CEILINGS.items():
-        if name not in state.space.names or (most := ceiling(state)) is None:
-            continue
-        scale, value = state.space[name], state.theta[name]
-        if scale.shift(value, action.delta.get(name, 0.0)) > most:
-            capped[name] = scale.delta(value, most)
-    if not capped:
+    held = {}
+    for bounds, sign in ((CEILINGS, 1.0), (FLOORS, -1.0)):
+        for name, bound in bounds.items():
+            if name not in state.space.names or (limit := bound(state)) is None:
+                continue
+            scale, value = state.space[name], state.theta[name]
+            if sign * (scale.shift(value, action.delta.get(name, 0.0)) - limit) > 0.0:
+                held[name] = scale.delta(value, limit)
+    if not held:
         return action
-    notes = (action.note, f"at its ceiling: {', '.join(capped)}")
-    return replace(action, delta={**action.delta, **capped}, note="; ".join(filter(None, notes)))
+    notes = (action.note, f"at its bound: {', '.join(held)}")
+    return replace(action, delta={**action.delta, **held}, note="; ".join(filter(None, notes)))

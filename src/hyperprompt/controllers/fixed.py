@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from hyperprompt.controllers.limits import trusted_rate
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta, for_algorithm
@@ -131,26 +132,6 @@ class Trust:
         return toward(state, {"learning_rate": min(level, allowed)})
 
 
-RADIUS = 0.025
-"""d of `trusted_rate`."""
-
-
-def trusted_rate(state: MetaState) -> float | None:
-    """alpha (d / KL)^(1/2), at most an octave from alpha, by the KL of the last interval; None where there is none."""
-    if not (kl := _reported(state, "approx_kl")):
-        return None
-    octaves = 0.5 * math.log2(RADIUS / max(kl[-1], 1e-6))
-    return float(state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0))
-
-
-def episode_discount(state: MetaState) -> float | None:
-    """The discount whose horizon 1 / (1 - gamma) is the mean length of the last episodes, or the run's first one if that is
-    longer; None where no episode has ended."""
-    if not (length := _reported(state, "episode_length")):
-        return None
-    return max(state.space["gamma"].default, 1.0 - 1.0 / max(length[-1], 1.0))
-
-
 class Horizon:
     """The discount by what the critic explains: while its explained variance is above `trusted`, the horizon 1 / (1 - gamma)
     goes up to the mean episode length, at most to `longest`, an octave a decision. It never goes down.
@@ -219,12 +200,6 @@ class Schedule:
     def _due(self, progress: float) -> Theta | None:
         """The last point that is due: update sizes need not divide both budgets alike."""
         return next((theta for at, theta in reversed(self.points) if at <= progress + 1e-9), None)
-
-
-def _reported(state: MetaState, name: str) -> list[float]:
-    """What the intervals so far said about one signal, those that said nothing left out."""
-    values = (interval.signals.values.get(name, math.nan) for interval in state.intervals)
-    return [value for value in values if math.isfinite(value)]
 
 
 def toward(state: MetaState, target: Theta) -> MetaAction:
