@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from stable_baselines3 import PPO
 
 from hyperprompt import HyperPromptCallback
-from hyperprompt.controllers import registry
+from hyperprompt.controllers import limits, registry
 from hyperprompt.controllers.bounded import Bounded
 from hyperprompt.core import Controller, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue
@@ -121,8 +122,11 @@ def test_built_by_name() -> None:
         registry.check_algorithm("bounded:kl-adaptive", "sac")
 
 
-def test_its_files_are_those_of_the_one_below() -> None:
-    assert registry.files("hyperprompt", {}) == registry.files("bounded:hyperprompt", {}) != ()
+def test_its_files_are_its_limits_and_those_of_the_one_below(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.yaml"
+    file.touch()
+    assert registry.files(f"trust over bounded:schedule:{file}", {}) == (Path(limits.__file__), file)
+    assert set(registry.files("bounded:hyperprompt", {})) == set(registry.files("hyperprompt", {})) > {Path(limits.__file__)}
 
 
 def test_a_run_that_is_pushed_up_at_every_decision_is_held() -> None:

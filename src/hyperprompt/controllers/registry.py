@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from hyperprompt.controllers import fixed
+from hyperprompt.controllers import fixed, limits
 from hyperprompt.controllers.bandit import Bandit
 from hyperprompt.controllers.bounded import Bounded
 from hyperprompt.controllers.over import Over
@@ -138,9 +138,10 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 
 
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
+    """The files that decide what a controller does beside its name and options: weights, a schedule, the limits of bounds."""
     *upper, lowest = _parts(spec)
-    return tuple(file for part, given in (*((u, {}) for u in upper), (lowest, options)) for file in _files(part, given))
+    found = (file for part, given in (*((u, {}) for u in upper), (lowest, options)) for file in _files(part, given))
+    return tuple(dict.fromkeys(found))
 
 
 def _files(part: str, options: Mapping[str, Any]) -> list[Path]:
@@ -150,13 +151,20 @@ def _files(part: str, options: Mapping[str, Any]) -> list[Path]:
         from hyperprompt.llm.adapters import shipped
 
         named.append(str(shipped()))
+    if name in ("bounded", "hyperprompt"):
+        named.append(limits.__file__)
     paths = [Path(path).expanduser() for path in named if path]
     return [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
 
 
 def _parts(spec: str) -> list[str]:
     """The single controllers that a spec names, the uppermost first."""
-    return [part.removeprefix("bounded:") for part in spec.split(OVER)]
+    parts = []
+    for part in spec.split(OVER):
+        if part.startswith("bounded:"):
+            parts.append("bounded")
+        parts.append(part.removeprefix("bounded:"))
+    return parts
 
 
 def is_controller(candidate: object) -> TypeGuard[Controller]:
