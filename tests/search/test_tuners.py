@@ -17,10 +17,9 @@ from hyperprompt.errors import InvalidValue, MissingDependency, UnknownName
 from hyperprompt.hyperparameters import AVAILABLE, TUNED_BY_DEFAULT, Hyperparameter, HyperparameterSpace, Theta, for_algorithm
 from hyperprompt.search import registry
 from hyperprompt.search.base import Trial, Tuner, finite
+from hyperprompt.search.optuna import STARTUP
 
 PPO = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
-STARTUP = 10
-"""Trials that a sampler of Optuna's takes at random before its model has a say."""
 every_tuner = pytest.mark.parametrize("name", registry.TUNERS)
 
 Told = Sequence[tuple[Theta, float | None]]
@@ -54,6 +53,14 @@ def test_it_is_a_tuner_and_begins_with_the_defaults(name: str) -> None:
     assert isinstance(tuner, Tuner)
     assert tuner.name == name
     assert tuner.ask() == PPO.defaults  # as they are: PPO's entropy bonus of 0 lies below its floor
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_a_search_of_eight_trials_as_in_the_suites_looks_at_their_scores(name: str) -> None:
+    thetas = [theta for theta, _ in drawn(PPO, 7)]
+    rising = told(name, PPO, [(theta, math.log(theta["learning_rate"])) for theta in thetas])
+    falling = told(name, PPO, [(theta, -math.log(theta["learning_rate"])) for theta in thetas])
+    assert rising.ask()["learning_rate"] > falling.ask()["learning_rate"]
 
 
 @every_tuner

@@ -1,8 +1,7 @@
 """Optuna's samplers: TPE (Bergstra et al. 2011, multivariate) and a Gaussian process with log expected improvement.
 
 Each proposal builds a study in memory from the trials, so that nothing of Optuna's state outlives it. The samplers see every
-hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1]. Both draw their first
-ten trials at random, as is Optuna's default.
+hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1].
 """
 
 from __future__ import annotations
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
+STARTUP = 4
+"""Trials before a sampler looks at scores, the defaults among them. Optuna's own are ten: a search of eight, which is what a
+budget of whole runs allows, would be random search."""
+
+
 def check(*modules: str) -> None:
     """Raises MissingDependency if Optuna, or one of `modules`, is not installed. Imports nothing."""
     for module in ("optuna", *modules):
@@ -35,7 +39,7 @@ def tpe(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta
     with _quiet():
         from optuna.samplers import TPESampler
 
-        return _ask(TPESampler(multivariate=True, seed=seed), space, trials)
+        return _ask(TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed), space, trials)
 
 
 def gp(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta:
@@ -43,7 +47,7 @@ def gp(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta:
     with _quiet():
         from optuna.samplers import GPSampler
 
-        return _ask(GPSampler(seed=seed), space, trials)
+        return _ask(GPSampler(n_startup_trials=STARTUP, seed=seed), space, trials)
 
 
 def _ask(sampler: BaseSampler, space: HyperparameterSpace, trials: Sequence[Trial]) -> Theta:
