@@ -170,6 +170,17 @@ def _holder(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]
     return model
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, of which YAML's own loader silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for i, key in enumerate(keys) if key.value in {before.value for before in keys[:i]}]:
+            said = f"the key {twice[0].value!r} stands there twice"
+            raise yaml.constructor.ConstructorError(None, None, said, twice[0].start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file.
 
@@ -177,7 +188,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InvalidValue: it cannot be read, is not YAML, or holds no keys; names the file and the place.
     """
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.load(path.read_text(), Loader=_OnceLoader)  # a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:

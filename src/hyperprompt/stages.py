@@ -64,7 +64,7 @@ def benchmark(
 ) -> None:
     """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
     from hyperprompt.pipeline import benchmark as stage
-    from hyperprompt.pipeline.suite import load
+    from hyperprompt.pipeline.suite_file import load
     from hyperprompt.progress import clock
 
     read = load(suite)

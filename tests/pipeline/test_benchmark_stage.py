@@ -17,8 +17,7 @@ from hyperprompt.config import parse
 from hyperprompt.durable import FolderLock
 from hyperprompt.errors import RunFolderError
 from hyperprompt.hyperparameters import Theta
-from hyperprompt.pipeline import benchmark, deploy, methods, results
-from hyperprompt.pipeline import suite as suites
+from hyperprompt.pipeline import benchmark, deploy, methods, results, suite_file
 from hyperprompt.pipeline.executor import Job
 from hyperprompt.pipeline.suite import Suite
 from hyperprompt.pipeline.worker import run as carry_out
@@ -59,7 +58,7 @@ class Here:
 def load(folder: Path, **changes: Any) -> Suite:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
-    return suites.load(path).model_copy(update={"out": folder / "out"})
+    return suite_file.load(path).model_copy(update={"out": folder / "out"})
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +228,41 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     assert told[:3] == [trials[0]["result"]["final_return"], None, trials[2]["result"]["final_return"]]
     assert "error" in trials[1]
     assert done.failed == 1
+
+
+def test_a_tuner_that_breaks_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = methods.tuners.create
+
+    def breaking(name: str, space: Any, seed: int) -> Any:
+        tuner = create(name, space, seed)
+        ask = tuner.ask
+        monkeypatch.setattr(tuner, "ask", lambda: 1 / 0 if tuner.trials else ask())
+        return tuner
+
+    monkeypatch.setattr(methods.tuners, "create", breaking)
+    kinds = {name: TINY["methods"][name] for name in ("static", "search")}
+    suite = load(tmp_path, methods=kinds, seeds=1, target={"seeds": 1})
+    assert benchmark.outlook(suite).runs == 1 + (3 + 1) + 1
+    done = benchmark.run(suite, executor=Here())
+    broken = done.outcomes[-1]
+    assert "proposed no trial 2: ZeroDivisionError" in broken.run["error"]
+    assert (len(broken.trials), done.failed) == (1, 1)
+    for path in benchmark.report(done, "a command"):
+        assert "ZeroDivisionError" in path.read_text()
+
+
+def test_tasks_with_seeds_and_methods_of_their_own_share_a_report(tmp_path: Path) -> None:
+    tasks = [{"env": "CartPole-v1", "steps": 256, "seeds": 3}, {"env": "Acrobot-v1", "steps": 1024}]
+    kinds = {"static": {"controller": "static"}, "noise": {"controller": "random", "tasks": ["CartPole-v1"]}}
+    done = benchmark.run(load(tmp_path, tasks=tasks, methods=kinds), executor=Here())
+    ran = [(o.task, o.method, o.seed) for o in done.outcomes]
+    assert ran == [
+        *(("CartPole-v1", method, seed) for method in kinds for seed in range(3)),
+        *(("Acrobot-v1", "static", seed) for seed in range(2)),
+    ]
+    for path in benchmark.report(done, "a command"):
+        text = path.read_text()
+        assert "test, CartPole-v1 0, 1, 2; test, Acrobot-v1 0, 1" in text
 
 
 def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:

@@ -26,7 +26,8 @@ from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 from hyperprompt.pipeline.methods import search_space
 from hyperprompt.pipeline.resolve import resolve
-from hyperprompt.pipeline.suite import RESERVED, check_set, merge
+from hyperprompt.pipeline.suite import merge
+from hyperprompt.pipeline.suite_file import RESERVED, check_set
 from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")

@@ -91,7 +91,11 @@ def tuner(case: Case, seeds: Sequence[int]) -> Plans:
         trials: list[Record] = []
         best, found = -math.inf, None
         for i in range(method.trials):
-            theta = optimiser.ask()
+            try:
+                theta = optimiser.ask()
+            except Exception as error:  # whatever a user's, or a library's, optimiser does: the rest of the suite goes on
+                broken = results.failure(base, f"{method.tuner} proposed no trial {i + 1}: {type(error).__name__}: {error}")
+                return case.outcomes(share, [broken] * len(share), trials=tuple(trials), tuning_seed=tuning_seed)
             # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
             constant = arguments(space, theta) if i else {}
             records = yield [case.job(fixed(base, constant), f"trial {i + 1}")]
@@ -142,7 +146,13 @@ def size(case: Case, seeds: Sequence[int]) -> int:
 
 
 def cases(suite: Suite) -> list[Case]:
-    return [Case(suite, task, name, method) for task in suite.tasks for name, method in suite.methods.items()]
+    """Every method on every task it runs on."""
+    return [
+        Case(suite, task, name, method)
+        for task in suite.tasks
+        for name, method in suite.methods.items()
+        if method.tasks is None or task.label in method.tasks
+    ]
 
 
 def baseline(suite: Suite, task: TaskEntry) -> Case:

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from hyperprompt import cli
-from hyperprompt.pipeline import methods
-from hyperprompt.pipeline import suite as suites
+from hyperprompt.pipeline import methods, suite_file
 from hyperprompt.pipeline.constants import SEEDS
+from hyperprompt.pipeline.suite import settings
 
 STATIC = {"static": {"controller": "static"}}
 GOOD: dict[str, Any] = {"tasks": ["CartPole-v1"], "methods": STATIC}
@@ -63,6 +63,24 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     ),
     "seeds that tune": ({"seeds": [1, 7], "tuning_seeds": [7]}, ["seeds: 7", "tuning_seeds"]),
     "seeds of the target": ({"seeds": [1, 7], "target": {"seeds": [7]}}, ["seeds: 7", "target.seeds"]),
+    "one seed, or yes": ({"seeds": True}, ["seeds"]),
+    "a method on a task that is not there": (
+        method(controller="random", tasks=["Acrobot-v1"]),
+        ["methods.mine.tasks", "CartPole"],
+    ),
+    "a method on no task": (method(controller="random", tasks=[]), ["methods.mine.tasks"]),
+    "a baseline on some tasks": (
+        {"tasks": ["CartPole-v1", "Acrobot-v1"], "methods": {"static": {"controller": "static", "tasks": ["CartPole-v1"]}}},
+        ["baseline", "every task"],
+    ),
+    "a method called what the zero line is": (
+        {"methods": {**STATIC, "static, other seeds": {"controller": "random"}}},
+        ["zero"],
+    ),
+    "a method twice": (
+        "tasks: [CartPole-v1]\nmethods:\n  a: {controller: static}\n  a: {controller: random}\n",
+        ["line 4", "'a'", "twice"],
+    ),
     "seeds of one task that tune": ({"tasks": [{"env": "CartPole-v1", "seeds": [7]}], "tuning_seeds": [7]}, ["seeds: 7"]),
     "no seeds of one task": ({"tasks": [{"env": "CartPole-v1", "seeds": 0}]}, ["tasks.0.seeds", "between 1"]),
     "seeds of the scale": ({"seeds": [SEEDS[0]]}, ["fixed task scale"]),
@@ -111,22 +129,32 @@ def test_a_missing_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_counts_become_seeds_that_never_meet(tmp_path: Path) -> None:
-    suite = suites.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
+    suite = suite_file.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
     assert suite.tests == {"test": tuple(range(1000))}
     assert not {*suite.tests["test"]} & {*suite.searches} | {*suite.searches} & {*suite.references}
 
 
 def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
     tasks: list[Any] = [{"env": "CartPole-v1", "seeds": 2}, {"env": "Acrobot-v1", "seeds": [5, 4]}, "Pendulum-v1"]
-    suite = suites.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
+    suite = suite_file.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
     assert [task.tests for task in suite.tasks] == [(0, 1), (5, 4), (0, 1, 2)]
     assert suite.tests == {"test, CartPole-v1": (0, 1), "test, Acrobot-v1": (5, 4), "test, Pendulum-v1": (0, 1, 2)}
     sizes = [methods.size(case, case.task.tests) for case in methods.cases(suite)]
     assert sizes == [2, 2, 3]
 
 
+def test_a_method_may_run_on_some_tasks_only(tmp_path: Path) -> None:
+    entries = {**STATIC, "mine": {"controller": "random", "tasks": ["Acrobot-v1"]}}
+    suite = suite_file.load(write(tmp_path, {"tasks": ["CartPole-v1", "Acrobot-v1"], "methods": entries}))
+    assert [(c.task.label, c.name) for c in methods.cases(suite)] == [
+        ("CartPole-v1", "static"),
+        ("Acrobot-v1", "static"),
+        ("Acrobot-v1", "mine"),
+    ]
+
+
 def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_path: Path) -> None:
-    suite = suites.load(
+    suite = suite_file.load(
         write(
             tmp_path,
             {
@@ -136,7 +164,7 @@ def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_p
             },
         )
     )
-    found = suites.settings(suite, suite.tasks[0], suite.methods["mine"])
+    found = settings(suite, suite.tasks[0], suite.methods["mine"])
     assert found["agent"] == {"n_steps": 32, "n_epochs": 5, "learning_rate": 1e-3}
     assert (found["every"], found["n_envs"]) == (500, 2)
     assert suite.set["agent"] == {"n_steps": 32, "n_epochs": 3}, "the suite's own settings are not changed"
@@ -147,4 +175,4 @@ SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_every_shipped_suite_is_a_good_one(path: Path) -> None:
-    methods.check(suites.load(path))
+    methods.check(suite_file.load(path))
