@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperprompt.evaluation import benchmark_report, benchmark_tables
+from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -68,12 +68,23 @@ def test_the_target_and_the_scale_come_from_the_separate_runs() -> None:
     assert task.cells["static"].single[1].sum() == 0, "static runs that end at 1 never reach it"
 
 
+def configured(**config: Any) -> list[Outcome]:
+    """Static's runs with other keys of their configuration."""
+    runs = [run(500, i) for i in range(2)]
+    return [Outcome("task", "static", r["seed"], {**r, "config": {**r["config"], **config}}) for r in runs]
+
+
 def test_a_measured_task_has_its_fixed_scale() -> None:
-    runs = [Outcome("task", "static", i, run(500, i, env="CartPole-v1")) for i in range(2)]
-    (task,) = compare(runs).tasks
+    (task,) = compare(configured(env="CartPole-v1", algo="sbx-ppo", steps=100_000)).tasks
     assert task.fixed
     assert task.scale is not None
     assert task.scale.static == 500.0
+
+
+@pytest.mark.parametrize("other", [{"steps": 15_000}, {"algo": "sac"}, {"env_options": {"gravity": 1.0}}])
+def test_what_static_reaches_under_other_conditions_is_no_unit(other: dict[str, Any]) -> None:
+    (task,) = compare(configured(**{"env": "CartPole-v1", "steps": 100_000, **other})).tasks
+    assert not task.fixed
 
 
 def test_a_crossing_that_is_not_sustained_or_never_made_is_censored_at_T() -> None:
@@ -129,6 +140,18 @@ def test_the_ratio_of_the_total_account_looks_no_further_than_T() -> None:
     assert made.steps_ratio("tpe", "single").value == pytest.approx(100 / 600)
     assert made.steps_ratio("tpe", "total").value == pytest.approx(1000 / 600)
     assert made.saved_steps("tpe") == pytest.approx(500)
+    assert made.steps_to_own_agent("tpe") == pytest.approx((1000 + 100) / 1000), "the trial, and then its own run"
+    assert made.steps_to_own_agent("static") == pytest.approx(0.6)
+
+
+def test_steps_over_those_of_each_other_method() -> None:
+    made = compare(STATIC, outcomes("fast", 300, 300, 300), outcomes("never", NEVER, NEVER, NEVER))
+    assert made.steps_ratio("fast", "single", "never").value == pytest.approx(0.3)
+    table = benchmark_tables.efficiency(made, "single")
+    assert table.header[:3] == ("method", "over static", "over fast")
+    assert [row[0] for row in table.rows] == made.methods
+    assert table.rows[1][1].startswith("0.5 "), table.rows
+    assert table.rows[1][2] == NOT_KNOWN
 
 
 def test_wins_and_losses() -> None:
@@ -159,15 +182,15 @@ def test_an_interval_that_touches_0_decides_nothing() -> None:
     assert verdict(Estimate(0.5, 0.0, 1.0)) == "open"
 
 
-def test_a_failed_run_takes_its_method_out_of_the_comparison_but_not_off_the_table() -> None:
+def test_a_failed_run_scores_0_over_tasks_and_takes_its_method_out_of_the_comparison_on_its_own() -> None:
     broken = [*outcomes("broken", 100, 100), Outcome("task", "broken", 2, failed(2))]
     made = compare(STATIC, broken)
     task = made.tasks[0]
     assert verdict(made.difference(task, "broken", "auc")) == "not compared"
-    assert made.comparable("broken") == []
-    assert math.isnan(made.aggregate("broken", "auc", np.mean).value)
+    whole = compare(STATIC, outcomes("whole", 100, 100)).aggregate("whole", "auc", statistics.mean).value
+    assert made.aggregate("broken", "auc", statistics.mean).value == pytest.approx(2 / 3 * whole)
     assert task.cells["broken"].single.tolist() == [[100, 100, T], [1, 1, 0]], "a failed run did not reach R*"
-    row = next(row for row in benchmark_tables.on_task(made, task).rows if row[0] == "broken")
+    row = next(row for row in benchmark_task.on_task(made, task).rows if row[0] == "broken")
     assert row[1] == "3 (1 failed)"
 
 
@@ -177,7 +200,7 @@ def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> N
     assert task.target.value is None
     assert task.scale is None
     assert math.isnan(made.steps_ratio("other", "single").value)
-    assert "no R*" in benchmark_tables.on_task(made, task).note
+    assert "no R*" in benchmark_task.on_task(made, task).note
     assert verdict(made.difference(task, "other", "auc")) == "win", "raw returns are compared in any case"
 
 

@@ -37,11 +37,9 @@ def task_scale(task: str) -> TaskScale:
         UnknownName: it has not been measured; lists the tasks that have.
         InvalidValue: static defaults do not end clearly better than random actions there, so that it has no unit.
     """
-    table = _table()
-    if task not in table:
-        raise UnknownName("task with a measured scale", task, table)
-    scale = TaskScale(table[task]["random"], table[task]["static"])
-    error = table[task]["random_std"] / math.sqrt(RANDOM_EPISODES)
+    table = _measured(task)
+    scale = TaskScale(table["random"], table["static"])
+    error = table["random_std"] / math.sqrt(RANDOM_EPISODES)
     # A unit within the noise of its own zero would turn that noise into scores.
     if scale.static - scale.random <= CLEARLY * error:
         raise InvalidValue(
@@ -49,6 +47,21 @@ def task_scale(task: str) -> TaskScale:
             f"{scale.random:.3g} +- {error:.2g}"
         )
     return scale
+
+
+def measured_under(task: str) -> tuple[str, int]:
+    """The algorithm and the budget T of the static runs behind a task's scale: their unit is no other budget's.
+
+    Raises:
+        UnknownName: it has not been measured.
+    """
+    return _measured(task)["algo"], _measured(task)["steps"]
+
+
+def _measured(task: str) -> dict[str, Any]:
+    if task not in (table := _table()):
+        raise UnknownName("task with a measured scale", task, table)
+    return dict(table[task])
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperprompt.envs.scale import TaskScale, task_scale
+from hyperprompt.envs.scale import TaskScale, measured_under, task_scale
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
@@ -78,41 +78,56 @@ class Tables:
         return self._bootstrap(statistics.difference(statistics.mean), *samples)
 
     def comparable(self, method: str, other: str = "") -> list[TaskTable]:
-        """The tasks with a scale on which the method and the other one, by default the baseline, are complete."""
+        """The tasks with a scale on which the method and the other one, by default the baseline, were run."""
         other = other or self.baseline
-        return [t for t in self.tasks if t.scale is not None and t.complete(method) and t.complete(other)]
+        return [t for t in self.tasks if t.scale is not None and method in t.cells and other in t.cells]
 
     def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], against: str = "") -> Estimate:
-        """An aggregate of scores over tasks, of the method or of it against another one."""
+        """An aggregate of scores over tasks, of the method or of it against another one.
+
+        A run that failed scores 0, what random actions do: left out, whoever fails on hard tasks would look better.
+        """
         tasks = self.comparable(method, against)
         if not tasks:
             return UNKNOWN
         methods = (method, against) if against else (method,)
-        return self._bootstrap(aggregate, *({t.name: t.scores(m, name) for t in tasks} for m in methods))
+        return self._bootstrap(aggregate, *({t.name: np.nan_to_num(t.scores(m, name)) for t in tasks} for m in methods))
 
     def gain(self, method: str, other: str, name: str) -> Estimate:
         """Normalised gain over another method: mean over tasks of the difference in the task scale."""
         return self.aggregate(method, name, statistics.difference(statistics.mean), other)
 
     def seconds_ratio(self, method: str) -> Estimate:
-        """Wall seconds of a run over the baseline's, geometric mean over tasks."""
-        tasks = self.comparable(method)
+        """Wall seconds of a run over the baseline's, geometric mean over the tasks on which both finished all runs."""
+        tasks = [t for t in self.tasks if t.complete(method) and t.complete(self.baseline)]
         if not tasks:
             return UNKNOWN
         samples = ({t.name: t.cells[m].figure("wall_seconds") for t in tasks} for m in (method, self.baseline))
         return self._bootstrap(statistics.mean_ratio, *samples)
 
-    def steps_ratio(self, method: str, account: str) -> Estimate:
-        """Mean steps to R* over the baseline's, geometric mean over tasks with a target; below 1 is faster.
+    def steps_ratio(self, method: str, account: str, against: str = "") -> Estimate:
+        """Mean steps to R* over another method's, by default the baseline's, geometric mean over tasks with a target on which
+        both were run; below 1 is faster.
 
-        Restricted to T in both accounts: no run of the baseline was watched for longer.
+        Restricted to T in both accounts: no run was watched for longer.
         """
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
+        other = against or self.baseline
+        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells and other in t.cells]
         if not tasks:
             return UNKNOWN
-        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in (method, self.baseline))
+        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in (method, other))
         horizons = {t.name: t.total_steps for t in tasks}
         return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
+
+    def steps_to_own_agent(self, method: str) -> float:
+        """Environment steps until the agent that a method hands over holds R*, in T, mean over tasks: what a search or a
+        population spent beside it, and its own run up to there; a run that missed R* counts as T. NaN without any."""
+        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
+        shares = [
+            float(c.beside + restricted_mean(c.single, end)) / end
+            for c, end in ((t.cells[method], t.total_steps) for t in tasks)
+        ]
+        return float(np.mean(shares)) if shares else math.nan
 
     def saved_steps(self, method: str) -> float:
         """Environment steps to R* that a run saves against the baseline, mean over tasks (single account); NaN without any."""
@@ -171,13 +186,15 @@ def tables(
 
 
 def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[TaskScale | None, bool]:
-    """The fixed scale of the task where it is measured, else one from this suite's separate static runs; and which it is.
+    """The fixed scale of the task where it was measured under this algorithm and budget, else one from this suite's separate
+    static runs; and which it is.
 
     None where static ends no better than random actions.
     """
-    if not config["env_options"]:
-        try:
+    own = config["algo"].removeprefix("sbx-"), config["steps"]
+    try:
+        if not config["env_options"] and measured_under(config["env"]) == own:
             return task_scale(config["env"]), True
-        except (InvalidValue, UnknownName):
-            pass
+    except (InvalidValue, UnknownName):
+        pass
     return (TaskScale(random, static), False) if static > random else (None, False)

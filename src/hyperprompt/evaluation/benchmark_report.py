@@ -14,12 +14,11 @@ from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
 from hyperprompt.evaluation import plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
+from hyperprompt.evaluation.benchmark_task import METRICS, on_task
 from hyperprompt.evaluation.comparison import Run, hyperparameters, number
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.report import page, picture
 from hyperprompt.evaluation.table import Table
-
-ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,11 @@ def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
 
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
-    parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
+    parts: list[Table | None] = [text.wins(tables, name) for name in METRICS]
     if "single" in protocol.accounts:
-        parts += [text.overall(tables), *(text.gains(tables, name) for name in text.METRICS)]
+        parts += [text.overall(tables), *(text.gains(tables, name) for name in METRICS)]
     parts += [text.totals(tables)] if "total" in protocol.accounts else []
+    parts += [text.efficiency(tables, account) for account in protocol.accounts]
     parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
     return [part for part in parts if part is not None]
 
@@ -60,7 +60,7 @@ def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
 def _markdown(tables: Tables, protocol: Protocol) -> str:
     parts = [f"# Benchmark {protocol.name}", *_said(tables, protocol)]
     parts += [table.markdown() for table in _tables(tables, protocol)]
-    parts += ["## Tasks", *(text.on_task(tables, task).markdown() for task in tables.tasks)]
+    parts += ["## Tasks", *(on_task(tables, task).markdown() for task in tables.tasks)]
     parts += [
         f"## Protocol\n\nCommand: `{protocol.command}`\n\nVersions: {_versions(tables)}",
         f"```yaml\n{protocol.suite}```",
@@ -130,8 +130,8 @@ def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
     for account in protocol.accounts:
         rows = [(method, tables.steps_ratio(method, account)) for method in others]
         label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
-        found.append((f"Steps to R*, {ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
-    for name, what in text.METRICS.items():
+        found.append((f"Steps to R*, {text.ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
+    for name, what in METRICS.items():
         aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
         own = dict(aggregates)[tables.baseline].value
         label = f"interquartile mean, task scale (line: {tables.baseline})"
@@ -157,7 +157,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
 
     colours = plots.styles(tables.methods)
     return {
-        "table": text.on_task(tables, task),
+        "table": on_task(tables, task),
         "curves": curves(runs, plots.WIDE) if runs else None,
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
         "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,

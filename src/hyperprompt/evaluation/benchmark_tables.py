@@ -8,31 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
-from hyperprompt.evaluation.censoring import median_steps
+from hyperprompt.evaluation.benchmark import Tables, verdict
+from hyperprompt.evaluation.benchmark_task import METRICS, interval
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
 from hyperprompt.evaluation.coverage import nearest, recorded, size_name
-from hyperprompt.evaluation.gains import payback, spread
-from hyperprompt.evaluation.statistics import Array, Estimate
+from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.table import Table
 
-METRICS = {"auc": "AUC", "final_return": "final return"}
-
-
-def interval(estimate: Estimate) -> str:
-    """value [low, high]; the value alone where one seed allows no interval."""
-    if math.isnan(estimate.low):
-        return number(estimate.value)
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
-
-
-def _mean(values: Array) -> str:
-    """Mean ± standard deviation over the seeds with a value."""
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return NOT_KNOWN
-    deviation = spread(known).std
-    return number(float(known.mean())) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
+ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
 
 
 def wins(tables: Tables, name: str) -> Table:
@@ -77,11 +60,11 @@ def overall(tables: Tables) -> Table:
         *("steps to R*, ratio", "wall seconds, ratio", "steps beside it (x T)"),
     )
     note = (
-        "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
-        "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
-        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; a run that "
-        "missed R* counts as T. Steps beside the run are those of a tuner's search or of a population's other members; they "
-        "count in the last column only."
+        "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal "
+        "weight. A run that failed scores 0. Optimality gap: by how much runs miss 1, lower is better. P(better): chance "
+        f"that a run of the method is above one of {tables.baseline}. Ratios: geometric mean over tasks of method / "
+        f"{tables.baseline}, below 1 is less; a run that missed R* counts as T. Steps beside the run are those of a "
+        "tuner's search or of a population's other members; they count in the last column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
@@ -94,9 +77,24 @@ def gains(tables: Tables, name: str) -> Table:
     ]
     note = (
         "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
-        "actions, below 0 the method of the row loses to that of the column."
+        "actions, below 0 the method of the row loses to that of the column. Over the tasks on which both were run."
     )
     return Table(f"Normalised gain: {METRICS[name]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
+
+
+def efficiency(tables: Tables, account: str) -> Table:
+    """Steps to R* of each method over those of each other one."""
+    rows = [
+        (m, *(NOT_KNOWN if m == other else interval(tables.steps_ratio(m, account, other)) for other in tables.methods))
+        for m in tables.methods
+    ]
+    note = (
+        "Geometric mean over tasks of the mean steps to R* of the method of the row / of the column, below 1 is faster; a run "
+        "that missed R* counts as T."
+    )
+    return Table(
+        f"Steps to R*, ratio, {ACCOUNTS[account]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note
+    )
 
 
 def _cost(tables: Tables, method: str) -> str:
@@ -117,15 +115,20 @@ def totals(tables: Tables) -> Table:
             (
                 *(method, number(float(np.mean(spent))) if spent else NOT_KNOWN),
                 *(f"{sum(within)} of {units}", f"{sum(reached)} of {units}", _ratio(tables, method, "total")),
+                number(tables.steps_to_own_agent(method)),
             )
         )
-    header = ("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio")
+    header = (
+        *("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio"),
+        "steps until its own agent holds R* (x T)",
+    )
     note = (
-        "A tuner's trials come first, then its final run; a population's members all count, and a failed run by the "
-        "steps it is known to have made. R* is reached at the first "
-        "sustained crossing in that sequence, which favours the tuner: the agent of a lucky trial is taken as the result. "
-        "The ratio looks at the first T steps of each sequence, as far as every method was watched. One sequence a search, "
-        "not a test seed."
+        "A tuner's trials come first, then its final run; a population's members all count, and a failed run by the steps "
+        "that it made. R* is reached at the first sustained crossing in that sequence, which favours the tuner: the agent "
+        "of a lucky trial is taken as the result. The ratio looks at the first T steps, as far as every method was "
+        "watched, where a tuner is in its first trial, which has the settings that every run begins with. The last column "
+        "waits for the agent that a method hands over: the final run after the whole search. One sequence a search, not a "
+        "test seed."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 
@@ -157,55 +160,6 @@ def covered(tables: Tables) -> Table | None:
 
 def _ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
-
-
-def on_task(tables: Tables, task: TaskTable) -> Table:
-    """Everything measured on one task, raw units first."""
-    rows = []
-    for method, cell in task.cells.items():
-        row = [method, f"{len(cell.outcomes)}" + (f" ({cell.failed} failed)" if cell.failed else "")]
-        row += [_mean(cell.figure(name)) for name in METRICS]
-        row += [_mean(task.scores(method, name)) if task.scale else NOT_KNOWN for name in METRICS]
-        for name in METRICS:
-            if method == tables.baseline:
-                row.append(NOT_KNOWN)
-                continue
-            estimate = tables.difference(task, method, name)
-            row.append(f"{interval(estimate)} {verdict(estimate)}")
-        row += [_reached(sample, task) for sample in (cell.single, cell.total)]
-        row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]
-        row.append(number(cell.beside))
-        rows.append(tuple(row))
-    header = (
-        *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
-        *("final against baseline", "median steps to R*", "the same, by steps in all", "wall seconds", "adapt seconds"),
-        *("gradient updates", "steps beside it"),
-    )
-    return Table(task.name, header, tuple(rows), _task_note(tables, task))
-
-
-def _reached(sample: Array, task: TaskTable) -> str:
-    """Median of censored steps, (2, n), and how many of the n reached R*."""
-    if task.target.value is None:
-        return NOT_KNOWN
-    median = median_steps(sample)
-    steps = number(median) if math.isfinite(median) else f"> {number(float(sample[0].max()))}"
-    return f"{steps} ({int(sample[1].sum())} of {sample.shape[1]})"
-
-
-def _task_note(tables: Tables, task: TaskTable) -> str:
-    mean, error = task.random
-    target = f"R* = {number(task.target.value)}" if task.target.value is not None else f"no R*: {task.target.reason}"
-    if task.scale is None:
-        scale = "no scale: static ends no better than random actions"
-    else:
-        source = "the task's fixed scale" if task.fixed else "made from this suite's separate static runs"
-        scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"
-    return (
-        f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
-        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
-        "own steps to it are in-sample."
-    )
 
 
 def found(tables: Tables) -> Table | None:
