@@ -67,8 +67,11 @@ def summary(decision: Decision) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, or a dash for what is not known."""
-    return "-" if math.isnan(seconds) else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Minutes and seconds, hours and minutes of what takes longer than one, or a dash for what is not known."""
+    if math.isnan(seconds):
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,11 @@ def test_a_class_of_the_user_gets_the_seed() -> None:
     mine = registry.create(f"{__name__}:Mine", seed=5)
     assert isinstance(mine, Mine)
     assert mine.seed == 5
+
+
+def test_the_file_of_a_users_class_is_of_what_decides_its_runs() -> None:
+    assert registry.files(f"{__name__}:Mine", {}) == (Path(__file__),)
+    assert registry.files("no.such.module:Class", {}) == registry.files("sys:path", {}) == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from concurrent.futures import Future
 from pathlib import Path
@@ -171,7 +172,7 @@ def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, c
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 0
-    assert "at most 0 runs left" in capsys.readouterr().out
+    assert "at most 0 of 15 runs left" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -228,6 +229,19 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     assert told[:3] == [trials[0]["result"]["final_return"], None, trials[2]["result"]["final_return"]]
     assert "error" in trials[1]
     assert done.failed == 1
+
+
+def test_the_processes_of_the_command_line(tmp_path: Path) -> None:
+    """As a user starts it: a process for the benchmark, and one for each run."""
+    kinds = {"static": TINY["methods"]["static"]}
+    load(tmp_path, methods=kinds, seeds=1, target={"seeds": 1})
+    command = [sys.executable, "-m", "hyperprompt", "benchmark", "tiny.yaml", "--out", "out", "--jobs", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0].startswith("at most 2 of 2 runs left, 512 environment steps")
+    assert "[2/2] CartPole-v1 static" in said[2]
+    assert {"out/table.md", "out/report.html"} <= set(said)
 
 
 def test_a_tuner_that_breaks_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

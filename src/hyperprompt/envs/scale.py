@@ -49,6 +49,15 @@ def task_scale(task: str) -> TaskScale:
     return scale
 
 
+def measured_random(task: str) -> tuple[float, float]:
+    """Mean and standard deviation of the returns of RANDOM_EPISODES episodes of random actions on a listed task.
+
+    Raises:
+        UnknownName: it has not been measured.
+    """
+    return _measured(task)["random"], _measured(task)["random_std"]
+
+
 def measured_under(task: str) -> tuple[str, int]:
     """The algorithm and the budget T of the static runs behind a task's scale: their unit is no other budget's.
 

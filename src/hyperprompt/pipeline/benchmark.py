@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperprompt.collect import split
 from hyperprompt.durable import FolderLock, clear_torn_writes
-from hyperprompt.envs.scale import RANDOM_EPISODES
-from hyperprompt.errors import RunFolderError
+from hyperprompt.envs.scale import RANDOM_EPISODES, measured_random
+from hyperprompt.errors import RunFolderError, UnknownName
 from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
@@ -102,6 +103,10 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
         plans += methods.plans(methods.baseline(suite, task), suite.references)
     outlook = Outlook.of(suite, failures)
     _count_look(suite, outlook, say)
+    if outlook.done < outlook.runs:
+        say(outlook.left())
+    # Before the runs: what fails here fails at once.
+    random = {task.label: _random(suite, task) for task in suite.tasks}
 
     def ended(job: Job, record: Record) -> None:
         if "error" in record:
@@ -112,7 +117,7 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     order = [(case.task.label, case.name) for case in cases]
     flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
     targets = tuple(o for part in outcomes[tests:] for o in part)
-    return Benchmark(suite, tuple(flat), targets, {task.label: _random(suite, task) for task in suite.tasks})
+    return Benchmark(suite, tuple(flat), targets, random)
 
 
 def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:
@@ -125,18 +130,22 @@ def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> N
         say(f"look {split.look(suite.name, tasks, suite.looks)} at sealed test tasks, counted in {suite.looks}")
 
 
-def outlook(suite: Suite) -> Outlook:
+def outlook(suite: Suite, retry_failed: bool = False) -> Outlook:
     """What `run` would have to do, checked as it is checked there; nothing is carried out or written.
 
     Raises:
         HyperPromptError: the suite cannot work.
     """
     methods.check(suite)
-    return Outlook.of(suite, _failures(suite))
+    return Outlook.of(suite, {} if retry_failed else _failures(suite))
 
 
 def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
-    """Mean return of random actions and its standard error, kept in a file where the fixed scale does not hold them."""
+    """Mean return of random actions and its standard error, from the fixed scale or else kept in a file."""
+    if not task.options:
+        with suppress(UnknownName):
+            mean, deviation = measured_random(task.env)
+            return mean, deviation / RANDOM_EPISODES**0.5
     path = suite.folder / "random" / f"{results.digest({'env': task.env, 'options': task.options})}.json"
     if not path.exists():
         mean, deviation = constants.random_policy(task.env, task.options)
