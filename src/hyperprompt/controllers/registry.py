@@ -102,7 +102,7 @@ CONTROLLERS: dict[str, Entry] = {
     ),
     "bandit": Entry("bandit", "two-level UCB over a few values of each hyperparameter, after ULTHO", _bandit),
     "hyperprompt": Entry("hyperprompt", "the language model fine-tuned for this, as shipped: the default", _hyperprompt),
-    "bounded": Entry("bounded:CONTROLLER", "another one, within what the KL and the episodes allow", _bounded),
+    "bounded": Entry("bounded:CONTROLLER", "another one, within what KL, episodes and entropy allow", _bounded),
     "llm": Entry("llm[:MODEL]", "a pre-trained language model reads the run (see 'hyperprompt models')", _llm),
     "numeric": Entry("numeric:FOLDER", "a small network of 'hyperprompt sft', the language model's control", _numeric),
 }
