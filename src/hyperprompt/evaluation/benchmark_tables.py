@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hyperprompt.evaluation.benchmark_task import METRICS, interval
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
 from hyperprompt.evaluation.coverage import nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback
+from hyperprompt.evaluation.statistics import Estimate
 from hyperprompt.evaluation.table import Table
 
 ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
@@ -71,30 +72,29 @@ def overall(tables: Tables) -> Table:
 
 def gains(tables: Tables, name: str) -> Table:
     """By how much each method is above each other one, in the task scale."""
-    rows = [
-        (method, *(NOT_KNOWN if method == other else interval(tables.gain(method, other, name)) for other in tables.methods))
-        for method in tables.methods
-    ]
     note = (
         "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
         "actions, below 0 the method of the row loses to that of the column. Over the tasks on which both were run."
     )
-    return Table(f"Normalised gain: {METRICS[name]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
+    title = f"Normalised gain: {METRICS[name]}"
+    return _pairs(tables, title, lambda method, other: tables.gain(method, other, name), note)
 
 
 def efficiency(tables: Tables, account: str) -> Table:
     """Steps to R* of each method over those of each other one."""
-    rows = [
-        (m, *(NOT_KNOWN if m == other else interval(tables.steps_ratio(m, account, other)) for other in tables.methods))
-        for m in tables.methods
-    ]
     note = (
-        "Geometric mean over tasks of the mean steps to R* of the method of the row / of the column, below 1 is faster; a run "
-        "that missed R* counts as T."
+        "Geometric mean over tasks of the mean steps to R* of the method of the row / of the column, below 1 is faster; a "
+        "run that missed R* counts as T."
     )
-    return Table(
-        f"Steps to R*, ratio, {ACCOUNTS[account]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note
-    )
+    title = f"Steps to R*, ratio, {ACCOUNTS[account]}"
+    return _pairs(tables, title, lambda method, other: tables.steps_ratio(method, account, other), note)
+
+
+def _pairs(tables: Tables, title: str, estimate: Callable[[str, str], Estimate], note: str) -> Table:
+    """A row and a column for every method."""
+    names = tables.methods
+    rows = [(m, *(NOT_KNOWN if m == other else interval(estimate(m, other)) for other in names)) for m in names]
+    return Table(title, ("method", *(f"over {m}" for m in names)), tuple(rows), note)
 
 
 def _cost(tables: Tables, method: str) -> str:
