@@ -22,6 +22,7 @@ from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.executor import Job
 from hyperprompt.pipeline.suite import Suite
 from hyperprompt.pipeline.worker import run as carry_out
+from hyperprompt.search import registry
 
 TINY: dict[str, Any] = {
     "tasks": [{"env": "CartPole-v1", "steps": 256}],
@@ -210,16 +211,13 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     class Tuner:
         name = "spy"
 
-        def __init__(self, space: Any, seed: int) -> None:
-            self.space = space
-
         def ask(self) -> Theta:
             return {"learning_rate": 1e-3 * (1 + len(told)), "n_epochs": 3.0}
 
         def tell(self, theta: Theta, score: float | None) -> None:
             told.append(score)
 
-    monkeypatch.setattr(methods.tuners, "create", lambda name, space, seed: Tuner(space, seed))
+    monkeypatch.setattr(registry, "create", lambda name, search: Tuner())
     kinds = {name: TINY["methods"][name] for name in ("static", "search")}
     suite = load(tmp_path, methods=kinds, score="final_return", seeds=1, target={"seeds": 1})
     executor = Here("trial 2")

@@ -1,8 +1,8 @@
 """Optuna's samplers: TPE (Bergstra et al. 2011, multivariate) and a Gaussian process with log expected improvement.
 
 Each proposal builds a study in memory from the trials, so that nothing of Optuna's state outlives it. The samplers see every
-hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1]. Both draw their first
-ten trials at random, as is Optuna's default.
+hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1]. Of the first `STARTUP`
+trials one has the defaults and the others are drawn at random; Optuna's own ten would make a search of eight a random one.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from hyperprompt.errors import MissingDependency
+from hyperprompt.errors import InvalidValue, MissingDependency
 from hyperprompt.hyperparameters import Hyperparameter, HyperparameterSpace, Theta
-from hyperprompt.search.base import Trial
+from hyperprompt.search.base import Search, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
+STARTUP = 4
+"""Trials before a sampler's model has a say."""
 
-def check(*modules: str) -> None:
-    """Raises MissingDependency if Optuna, or one of `modules`, is not installed. Imports nothing."""
+
+def check(search: Search, *modules: str) -> None:
+    """Whether a sampler can do the search, without importing anything.
+
+    Raises:
+        MissingDependency: Optuna, or one of `modules`, is not installed.
+        InvalidValue: so few trials that its model would never be asked.
+    """
+    if search.trials <= STARTUP:
+        raise InvalidValue(f"trials must be above {STARTUP}, not {search.trials}: the first {STARTUP} look at no score")
     for module in ("optuna", *modules):
         if find_spec(module) is None:
             raise MissingDependency(f"a tuner of Optuna ({module})", "tune")
@@ -35,7 +45,7 @@ def tpe(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta
     with _quiet():
         from optuna.samplers import TPESampler
 
-        return _ask(TPESampler(multivariate=True, seed=seed), space, trials)
+        return _ask(TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed), space, trials)
 
 
 def gp(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta:
@@ -43,7 +53,7 @@ def gp(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta:
     with _quiet():
         from optuna.samplers import GPSampler
 
-        return _ask(GPSampler(seed=seed), space, trials)
+        return _ask(GPSampler(n_startup_trials=STARTUP, seed=seed), space, trials)
 
 
 def _ask(sampler: BaseSampler, space: HyperparameterSpace, trials: Sequence[Trial]) -> Theta:
