@@ -170,14 +170,28 @@ def _holder(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]
     return model
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as it is meant: of two equal keys PyYAML keeps the last in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands there twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file.
 
     Raises:
-        InvalidValue: it cannot be read, is not YAML, or holds no keys; names the file and the place.
+        InvalidValue: it cannot be read, is not YAML, holds no keys or one twice; names the file and the place.
     """
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.load(path.read_text(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
