@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -138,7 +139,7 @@ def create(spec: str, *, seed: int = 0, options: Mapping[str, Any] | None = None
 
 
 def files(spec: str, options: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The files that decide what a controller does beside its name and options: of weights, or of a schedule."""
+    """The files that decide what a controller does beside its name and options: weights, a schedule, a user's module."""
     *upper, lowest = _parts(spec)
     return tuple(file for part, given in (*((u, {}) for u in upper), (lowest, options)) for file in _files(part, given))
 
@@ -150,8 +151,19 @@ def _files(part: str, options: Mapping[str, Any]) -> list[Path]:
         from hyperprompt.llm.adapters import shipped
 
         named.append(str(shipped()))
+    elif argument and name not in CONTROLLERS:
+        named.append(_source(name))
     paths = [Path(path).expanduser() for path in named if path]
     return [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
+
+
+def _source(module: str) -> str | None:
+    """The file of a module, which is not imported; None where it has none."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec and spec.has_location else None
 
 
 def _parts(spec: str) -> list[str]:
