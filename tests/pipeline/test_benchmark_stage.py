@@ -229,6 +229,36 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.failed == 1
 
 
+@pytest.mark.parametrize("broken", ["ask", "tell"])
+def test_a_tuner_that_raises_an_error_fails_its_search_alone(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tuner:
+        name = "broken"
+
+        def ask(self) -> Theta:
+            if broken == "ask":
+                raise RuntimeError("no\nidea")
+            return {"learning_rate": 1e-3, "n_epochs": 3.0}
+
+        def tell(self, theta: Theta, score: float | None) -> None:
+            if broken == "tell":
+                raise RuntimeError("no\nidea")
+
+    monkeypatch.setattr(registry, "create", lambda name, search: Tuner())
+    kinds = {name: TINY["methods"][name] for name in ("search", "static")}
+    suite = load(tmp_path, methods=kinds, target={"seeds": 1})
+    done = benchmark.run(suite, executor=Here())
+    assert [(o.method, o.failed) for o in done.outcomes] == [("search", True)] * 2 + [("static", False)] * 2
+    assert done.failed == 1
+    assert len(done.outcomes[0].trials) == 1
+    text = benchmark.report(done, "x")[0].read_text()
+    for seed in (0, 1):
+        assert f"Failed: search on CartPole-v1, seed {seed}, after 0 steps: the tuner failed: RuntimeError: no idea" in text
+    outlook = benchmark.outlook(suite)
+    assert outlook.done == outlook.runs == 1 + 2 + 1, "the rest of the search is not going to be carried out"
+
+
 def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:
     folder = finished[0]
     lock = FolderLock(folder / "out" / "lock")

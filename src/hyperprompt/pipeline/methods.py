@@ -16,11 +16,13 @@ from hyperprompt.config import RunConfig, validated
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
+from hyperprompt.hyperparameters import Theta
 from hyperprompt.pipeline import results, tuning
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import ControllerMethod, Method, PopulationMethod, Suite, TaskEntry, TunerMethod, settings
+from hyperprompt.pipeline.tuning import SearchFailed
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
 """Algorithms that work with one kind of action only."""
@@ -83,30 +85,49 @@ def tuner(case: Case, seeds: Sequence[int]) -> Plans:
 
     def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
         base = case.config(tuning_seed, controller="static")
-        space = tuning.search_space(base)
-        optimiser = tuning.create(method.tuner, base, method.trials, tuning_seed)
         trials: list[Record] = []
-        best, found = -math.inf, None
-        for i in range(method.trials):
-            theta = optimiser.ask()
-            # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
-            constant = tuning.arguments(space, theta) if i else {}
-            records = yield [case.job(tuning.fixed(base, constant), f"trial {i + 1}")]
-            trials += records
-            value = tuning.score(records[0], case.suite.score)
-            optimiser.tell(theta, value)
-            if value is not None and value > best:
-                best, found = value, constant
-        known = {"trials": tuple(trials), "tuning_seed": tuning_seed}
-        if found is None:
-            reason = f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}"
-            return case.outcomes(share, [results.failure(base, reason)] * len(share), **known)
-        finals = [tuning.fixed(case.config(seed, controller="static"), found) for seed in share]
-        records = yield [case.job(config, "best settings") for config in finals]
-        return case.outcomes(share, records, **known)
+        try:
+            best = yield from _search(case, base, trials)
+        except SearchFailed as reason:
+            records = [results.failure(base, str(reason))] * len(share)
+        else:
+            finals = [tuning.fixed(case.config(seed, controller="static"), best) for seed in share]
+            records = yield [case.job(config, "best settings") for config in finals]
+        return case.outcomes(share, records, trials=tuple(trials), tuning_seed=tuning_seed)
 
     shares = [(seed, seeds[i :: len(searches)]) for i, seed in enumerate(searches)]
     return [plan(seed, share) for seed, share in shares if share]
+
+
+def _search(case: Case, base: RunConfig, trials: list[Record]) -> Plan[dict[str, float | int]]:
+    """The settings of the best trial; the trials themselves are added to `trials`.
+
+    Raises:
+        SearchFailed: no trial has a score, or the tuner raised an error.
+    """
+    method = case.method
+    assert isinstance(method, TunerMethod)
+    space = tuning.search_space(base)
+    optimiser = tuning.create(method.tuner, base, method.trials, base.seed)
+    best: tuple[float, dict[str, float | int]] = (-math.inf, {})
+    for i in range(method.trials):
+        # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
+        theta: Theta = space.values(space.defaults)
+        constant: dict[str, float | int] = {}
+        if i:
+            with tuning.failing_the_search():
+                theta = optimiser.ask()
+                constant = tuning.arguments(space, theta)
+        records = yield [case.job(tuning.fixed(base, constant), f"trial {i + 1}")]
+        trials += records
+        value = tuning.score(records[0], case.suite.score)
+        with tuning.failing_the_search():
+            optimiser.tell(theta, value)
+        if value is not None and value > best[0]:
+            best = value, constant
+    if best[0] == -math.inf:
+        raise SearchFailed(f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}")
+    return best[1]
 
 
 def population(case: Case, seeds: Sequence[int]) -> Plans:

@@ -44,9 +44,10 @@ class Outlook:
         wanted += [(methods.baseline(suite, task), suite.references) for task in suite.tasks]
         for case, seeds in wanted:
             part = parts.setdefault(case.task.label, Part(_steps(case.task, case), 0))
-            part.runs += methods.size(case, seeds)
-            for plan in methods.plans(case, seeds):
-                _walk(plan, part, failures)
+            before = part.done
+            ended = [_walk(plan, part, failures) for plan in methods.plans(case, seeds)]
+            # Not the size of a search that was given up: its last runs are not going to be carried out.
+            part.runs += part.done - before if all(ended) else methods.size(case, seeds)
         return cls(parts, suite.jobs)
 
     @property
@@ -104,8 +105,8 @@ def _steps(task: TaskEntry, case: methods.Case) -> int:
     return steps
 
 
-def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> None:
-    """Goes through a plan as far as its runs have records."""
+def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> bool:
+    """Goes through a plan as far as its runs have records; returns whether that is to its end."""
     try:
         batch = next(plan)
         while True:
@@ -118,7 +119,7 @@ def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> No
                 if "error" not in record
             ]
             if len(known) < len(batch):
-                return
+                return False
             batch = plan.send(records)
     except StopIteration:
-        return
+        return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from hyperprompt.config import RunConfig
 from hyperprompt.envs import make as envs
@@ -11,6 +12,20 @@ from hyperprompt.meta.run import selected
 from hyperprompt.pipeline.results import Record
 from hyperprompt.search import registry
 from hyperprompt.search.base import Search, Tuner
+
+
+class SearchFailed(Exception):
+    """A search has no settings to offer; says why."""
+
+
+@contextmanager
+def failing_the_search() -> Iterator[None]:
+    """Turns every error of a tuner, which may be anybody's code, into SearchFailed: the other runs are to go on."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())  # in one line: of longer ones the report shows the last
+        raise SearchFailed(f"the tuner failed: {type(error).__name__}: {said}") from error
 
 
 def create(name: str, config: RunConfig, trials: int, seed: int) -> Tuner:
