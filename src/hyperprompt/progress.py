@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -67,8 +68,8 @@ def summary(decision: Decision) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, or a dash for what is not known."""
-    return "-" if math.isnan(seconds) else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """[days,] hours:minutes:seconds, or a dash for what is not known."""
+    return "-" if math.isnan(seconds) else str(timedelta(seconds=int(seconds)))
 
 
 @contextmanager

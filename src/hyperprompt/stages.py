@@ -65,15 +65,13 @@ def benchmark(
     """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
     from hyperprompt.pipeline import benchmark as stage
     from hyperprompt.pipeline.suite import load
-    from hyperprompt.progress import clock
 
     read = load(suite)
     read = read.model_copy(update={"jobs": jobs or read.jobs, "out": out or read.out})
     if dry_run:
-        outlook = stage.outlook(read)
+        outlook = stage.outlook(read, retry_failed)
         columns(outlook.table())
-        left = f"at most {outlook.runs - outlook.done} runs left, {outlook.steps_left:,} environment steps"
-        typer.echo(f"\n{left}; about {clock(outlook.seconds_left)} (min:s) with {read.jobs} side by side")
+        typer.echo(f"\n{outlook.left}")
         return
     with resumable():
         finished = stage.run(read, retry_failed=retry_failed, say=typer.echo)

@@ -198,6 +198,8 @@ def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     text = benchmark.report(done, "x")[0].read_text()
     assert "Failed: static on CartPole-v1, seed 1, after 0 steps: RuntimeError: out of luck" in text
     assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
+    suite = load(tmp_path, **alone)
+    assert [o.runs - o.done for o in (benchmark.outlook(suite), benchmark.outlook(suite, retry_failed=True))] == [0, 1]
     again = Here()
     assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1
     assert again.done == [], "a failed run is not tried again by itself"
@@ -257,6 +259,29 @@ def test_a_tuner_that_raises_an_error_fails_its_search_alone(
         assert f"Failed: search on CartPole-v1, seed {seed}, after 0 steps: the tuner failed: RuntimeError: no idea" in text
     outlook = benchmark.outlook(suite)
     assert outlook.done == outlook.runs == 1 + 2 + 1, "the rest of the search is not going to be carried out"
+
+
+def test_what_is_left_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = load(tmp_path, methods={"static": {"controller": "static"}}, target={"seeds": 1})
+    said: list[str] = []
+    executor = Here()
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: pytest.fail("the fixed scale has it"))
+    done = benchmark.run(suite, executor=executor, say=lambda line: said.append(f"{len(executor.done)}: {line}"))
+    assert said[0].startswith("0: at most 3 runs left, 768 environment steps; about 0:00:")
+    assert done.random["CartPole-v1"] == pytest.approx((22.91, 0.792), abs=0.01)
+
+
+def test_random_actions_of_a_task_that_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = load(tmp_path, methods={"static": {"controller": "static"}}, seeds=1, target={"seeds": 1})
+    said: list[str] = []
+    executor = Here()
+    monkeypatch.setattr(benchmark, "random_return", lambda env: None)
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: (5.0, 16.0))
+    done = benchmark.run(suite, executor=executor, say=lambda line: said.append(f"{len(executor.done)}: {line}"))
+    assert "0: CartPole-v1: 256 episodes of random actions" in said
+    assert done.random == {"CartPole-v1": (5.0, 1.0)}
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: pytest.fail("measured twice"))
+    assert benchmark.run(suite, executor=executor).random == done.random
 
 
 def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -41,7 +42,7 @@ def task_scale(task: str) -> TaskScale:
     if task not in table:
         raise UnknownName("task with a measured scale", task, table)
     scale = TaskScale(table[task]["random"], table[task]["static"])
-    error = table[task]["random_std"] / math.sqrt(RANDOM_EPISODES)
+    error = _error(table[task])
     # A unit within the noise of its own zero would turn that noise into scores.
     if scale.static - scale.random <= CLEARLY * error:
         raise InvalidValue(
@@ -49,6 +50,16 @@ def task_scale(task: str) -> TaskScale:
             f"{scale.random:.3g} +- {error:.2g}"
         )
     return scale
+
+
+def random_return(task: str) -> tuple[float, float] | None:
+    """Mean return of random actions and its standard error, where they are measured; a task needs no unit for that."""
+    row = _table().get(task)
+    return None if row is None else (row["random"], _error(row))
+
+
+def _error(row: Mapping[str, Any]) -> float:
+    return float(row["random_std"]) / math.sqrt(RANDOM_EPISODES)
 
 
 @cache

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hyperprompt.collect import split
 from hyperprompt.durable import FolderLock, clear_torn_writes
-from hyperprompt.envs.scale import RANDOM_EPISODES
+from hyperprompt.envs.scale import RANDOM_EPISODES, random_return
 from hyperprompt.errors import RunFolderError
 from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
@@ -101,6 +101,9 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     for task in suite.tasks:
         plans += methods.plans(methods.baseline(suite, task), suite.references)
     outlook = Outlook.of(suite, failures)
+    if outlook.done < outlook.runs:
+        say(outlook.left)
+    random = {task.label: _random(suite, task, say) for task in suite.tasks}
     _count_look(suite, outlook, say)
 
     def ended(job: Job, record: Record) -> None:
@@ -112,7 +115,7 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     order = [(case.task.label, case.name) for case in cases]
     flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
     targets = tuple(o for part in outcomes[tests:] for o in part)
-    return Benchmark(suite, tuple(flat), targets, {task.label: _random(suite, task) for task in suite.tasks})
+    return Benchmark(suite, tuple(flat), targets, random)
 
 
 def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:
@@ -125,20 +128,24 @@ def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> N
         say(f"look {split.look(suite.name, tasks, suite.looks)} at sealed test tasks, counted in {suite.looks}")
 
 
-def outlook(suite: Suite) -> Outlook:
+def outlook(suite: Suite, retry_failed: bool = False) -> Outlook:
     """What `run` would have to do, checked as it is checked there; nothing is carried out or written.
 
     Raises:
         HyperPromptError: the suite cannot work.
     """
     methods.check(suite)
-    return Outlook.of(suite, _failures(suite))
+    return Outlook.of(suite, {} if retry_failed else _failures(suite))
 
 
-def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
+def _random(suite: Suite, task: TaskEntry, say: Callable[[str], None]) -> tuple[float, float]:
     """Mean return of random actions and its standard error, kept in a file where the fixed scale does not hold them."""
+    measured = None if task.options else random_return(task.env)
+    if measured is not None:
+        return measured
     path = suite.folder / "random" / f"{results.digest({'env': task.env, 'options': task.options})}.json"
     if not path.exists():
+        say(f"{task.label}: {RANDOM_EPISODES} episodes of random actions")
         mean, deviation = constants.random_policy(task.env, task.options)
         results.write(path, {"task": task.label, "mean": mean, "error": deviation / RANDOM_EPISODES**0.5})
     known = json.loads(path.read_text())

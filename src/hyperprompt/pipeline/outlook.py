@@ -75,6 +75,12 @@ class Outlook:
             total += (own + START_SECONDS) * (part.runs - part.done)
         return total / self.jobs
 
+    @property
+    def left(self) -> str:
+        """What is left, in a line."""
+        runs = f"at most {self.runs - self.done} runs left, {self.steps_left:,} environment steps"
+        return f"{runs}; about {clock(self.seconds_left)} with {self.jobs} side by side"
+
     def ended(self, job: Job, record: Record) -> str:
         """Takes note of a run that has ended, and says so in a line."""
         part = self.parts[job.task]
