@@ -25,8 +25,9 @@ from hyperprompt.envs import make as envs
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 from hyperprompt.pipeline import tuning
+from hyperprompt.pipeline.entries import RESERVED
 from hyperprompt.pipeline.resolve import resolve
-from hyperprompt.pipeline.suite import RESERVED, check_set, merge
+from hyperprompt.pipeline.suite import check_set, merge
 
 OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")

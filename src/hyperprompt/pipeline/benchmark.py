@@ -24,10 +24,11 @@ from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
+from hyperprompt.pipeline.entries import ControllerMethod, TaskEntry
 from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
 from hyperprompt.pipeline.outlook import Outlook
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import ControllerMethod, Suite, TaskEntry
+from hyperprompt.pipeline.suite import Suite
 
 KEPT = ("records", "failures", "random")
 

@@ -18,10 +18,11 @@ from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.hyperparameters import Theta
 from hyperprompt.pipeline import results, tuning
+from hyperprompt.pipeline.entries import ControllerMethod, Method, PopulationMethod, TaskEntry, TunerMethod
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import ControllerMethod, Method, PopulationMethod, Suite, TaskEntry, TunerMethod, settings
+from hyperprompt.pipeline.suite import Suite, settings
 from hyperprompt.pipeline.tuning import SearchFailed
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperprompt.pipeline import methods, results
+from hyperprompt.pipeline.entries import TaskEntry
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import Suite, TaskEntry
+from hyperprompt.pipeline.suite import Suite
 from hyperprompt.progress import clock
 
 START_SECONDS = 5.0

@@ -18,91 +18,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hyperprompt.collect import split
 from hyperprompt.config import assign, read_yaml, validated
 from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.evaluation.benchmark import ZERO_LINE
+from hyperprompt.pipeline.entries import KINDS, RESERVED, ControllerMethod, Method, Seeds, Target, TaskEntry, listed
 
-Seeds = int | tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 Account = Literal["total", "single"]
 FIRST_SEED = {"seeds": 0, "tuning_seeds": 7001, "target.seeds": 8001}
 """Where a count begins; far enough apart that no two counts allowed here meet."""
 MOST_SEEDS = 1000
-RESERVED = ("env", "env_options", "seed", "controller", "llm", "checkpoints", "tensorboard")
-"""Keys of a run that the suite decides in other places."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskEntry(_Strict):
-    """A task of the suite. What is None comes from the task's own listing."""
-
-    env: str
-    name: str = ""
-    """What the tables call it; needed where two entries share an environment."""
-    steps: int | None = Field(default=None, gt=0)
-    every: int | None = Field(default=None, gt=0)
-    options: dict[str, Any] = {}
-    seeds: Seeds | None = None
-    """The suite's, where the task has none of its own."""
-
-    @property
-    def label(self) -> str:
-        return self.name or self.env
-
-    @property
-    def tests(self) -> tuple[int, ...]:
-        """The test seeds."""
-        return _listed(self.seeds)
-
-
-class Method(_Strict):
-    """What every kind of method may say about its runs."""
-
-    preset: str | None = None
-    set: dict[str, Any] = {}
-    """Keys of a run's configuration, dotted ones allowed; they win over the suite's `set`."""
-
-
-class ControllerMethod(Method):
-    """One run a seed under a controller."""
-
-    controller: str
-    options: dict[str, Any] = {}
-
-
-class TunerMethod(Method):
-    """A search over fixed settings, one full run a trial, then one run a test seed with the best of them."""
-
-    tuner: str
-    trials: int = Field(ge=1)
-
-
-class PopulationMethod(Method):
-    """Population-based training: `population` runs of T steps each in lockstep, for every test seed."""
-
-    population: int = Field(ge=2, le=1000)
-    select_only: bool = False
-    """Copy without exploring: the control."""
-
-
-KINDS: dict[str, type[Method]] = {
-    "controller": ControllerMethod,
-    "tuner": TunerMethod,
-    "population": PopulationMethod,
-}
-"""The key that tells a method's kind. Each has a function of the same name in `pipeline.methods`."""
-
-
-class Target(_Strict):
-    """R* = random + share * (static - random), static being the mean final return of baseline runs on `seeds`."""
-
-    share: float = Field(default=0.9, gt=0, le=1)
-    seeds: Seeds = 3
-
-
-class Suite(_Strict):
+class Suite(BaseModel):
     """The whole protocol. Lists of seeds are filled in; `text` is the file as it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     tasks: tuple[TaskEntry, ...]
@@ -138,12 +69,12 @@ class Suite(_Strict):
     @property
     def searches(self) -> tuple[int, ...]:
         """The tuning seeds."""
-        return _listed(self.tuning_seeds)
+        return listed(self.tuning_seeds)
 
     @property
     def references(self) -> tuple[int, ...]:
         """The seeds of the runs that R* is taken from."""
-        return _listed(self.target.seeds)
+        return listed(self.target.seeds)
 
     @property
     def tests(self) -> dict[str, tuple[int, ...]]:
@@ -176,10 +107,14 @@ def load(path: Path) -> Suite:
     values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
     values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
     suite = validated(Suite, values)
-    tasks = tuple(_seeded(task, i, suite.seeds) for i, task in enumerate(suite.tasks))
-    suite = suite.model_copy(update={"tasks": tasks, "tuning_seeds": _seeds("tuning_seeds", suite.tuning_seeds)})
+    shared = _seeds("seeds", suite.seeds)
+    tasks = tuple(_seeded(task, i, shared) for i, task in enumerate(suite.tasks))
+    tuning = _seeds("tuning_seeds", suite.tuning_seeds)
+    suite = suite.model_copy(update={"tasks": tasks, "seeds": shared, "tuning_seeds": tuning})
     _check_names(suite)
+    _check_methods(suite)
     _check_seeds(suite)
+    _check_looks(suite)
     return suite
 
 
@@ -239,15 +174,9 @@ def check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> 
             raise UnknownName(f"key in {where}", first, (k for k in RunConfig.model_fields if k not in refused))
 
 
-def _listed(seeds: Seeds | None) -> tuple[int, ...]:
-    """Seeds of a suite that `load` has filled in."""
-    assert isinstance(seeds, tuple)
-    return seeds
-
-
-def _seeded(task: TaskEntry, index: int, others: Seeds) -> TaskEntry:
-    key, given = ("seeds", others) if task.seeds is None else (f"tasks.{index}.seeds", task.seeds)
-    return task.model_copy(update={"seeds": _seeds(key, given)})
+def _seeded(task: TaskEntry, index: int, shared: Seeds) -> TaskEntry:
+    own = shared if task.seeds is None else _seeds(f"tasks.{index}.seeds", task.seeds)
+    return task.model_copy(update={"seeds": own})
 
 
 def _seeds(key: str, given: Seeds) -> tuple[int, ...]:
@@ -272,6 +201,11 @@ def _check_names(suite: Suite) -> None:
         for name in names:
             if name not in suite.methods:
                 raise UnknownName(f"method in {key}", name, suite.methods)
+
+
+def _check_methods(suite: Suite) -> None:
+    if (zero := ZERO_LINE.format(baseline=suite.baseline)) in suite.methods:
+        raise InvalidValue(f"methods.{zero}: the tables call the baseline's runs on the target's seeds so")
     baseline = suite.methods[suite.baseline]
     if not (isinstance(baseline, ControllerMethod) and baseline.controller == "static"):
         raise InvalidValue(f"baseline: {suite.baseline!r} is not a method with 'controller: static', which R* is taken from")
@@ -280,12 +214,17 @@ def _check_names(suite: Suite) -> None:
 def _check_seeds(suite: Suite) -> None:
     from hyperprompt.pipeline.constants import SEEDS as SCALE_SEEDS
 
+    tests = [("seeds" if task.seeds == suite.seeds else f"tasks.{i}.seeds", task.tests) for i, task in enumerate(suite.tasks)]
     held: dict[int, str] = dict.fromkeys(SCALE_SEEDS, "the fixed task scale")
-    for key, seeds in (
-        ("target.seeds", suite.references),
-        ("tuning_seeds", suite.searches),
-        *(("seeds", task.tests) for task in suite.tasks),
-    ):
-        if overlap := sorted(seed for seed in seeds if held.get(seed, key) != key):
+    for key, seeds in (("target.seeds", suite.references), ("tuning_seeds", suite.searches), *tests):
+        if overlap := sorted(seed for seed in seeds if seed in held):
             raise InvalidValue(f"{key}: {overlap[0]} also serves {held[overlap[0]]}; seeds of different purposes are disjoint")
-        held |= dict.fromkeys(seeds, key)
+        if key in ("target.seeds", "tuning_seeds"):  # two tasks may have the same test seeds
+            held |= dict.fromkeys(seeds, key)
+
+
+def _check_looks(suite: Suite) -> None:
+    """A comparison on a sealed test task that nobody counts would be a free look (docs/split.md)."""
+    names = [split.known_as(task.env, task.options) for task in suite.tasks]
+    if suite.looks is None and (sealed := [name for name in names if split.part_of(name) == "test"]):
+        raise InvalidValue(f"looks: {', '.join(sealed)} is sealed: name the file that counts looks, looks: {split.LOOKS}")
