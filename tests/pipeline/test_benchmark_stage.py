@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,31 @@ def test_a_tuner_that_raises_an_error_fails_its_search_alone(
         assert f"Failed: search on CartPole-v1, seed {seed}, after 0 steps: the tuner failed: RuntimeError: no idea" in text
     outlook = benchmark.outlook(suite)
     assert outlook.done == outlook.runs == 1 + 2 + 1, "the rest of the search is not going to be carried out"
+
+
+def test_tasks_with_seeds_and_methods_of_their_own(tmp_path: Path) -> None:
+    methods = {
+        "static": {"controller": "static"},
+        "noise": {"controller": "random", "tasks": ["Catch-v0"]},
+        "search": {"tuner": "random", "trials": 2, "tasks": ["cart"]},
+    }
+    tasks = [{"env": "CartPole-v1", "steps": 256, "name": "cart", "seeds": 3}, {"env": "Catch-v0", "steps": 256}]
+    suite = load(tmp_path, methods=methods, tasks=tasks, meta_training_steps={"noise": 1000})
+    executor = Here()
+    done = benchmark.run(suite, executor=executor)
+    counted = Counter((o.task, o.method) for o in done.outcomes)
+    assert counted == {("cart", "static"): 3, ("cart", "search"): 3, ("Catch-v0", "static"): 2, ("Catch-v0", "noise"): 2}
+    assert not [label for label in executor.done if "cart noise" in label or "Catch-v0 search" in label]
+    outlook = benchmark.outlook(suite)
+    assert outlook.runs == outlook.done == (3 + (2 + 3) + 2) + (2 + 2 + 2)
+    markdown, page = (path.read_text() for path in benchmark.report(done, "x"))
+    assert "Seeds: test, cart 0, 1, 2; test, Catch-v0 0, 1;" in markdown
+    for text in (markdown, page):
+        assert "static, other seeds" in text
+    overall = markdown.split("### Account 1")[1].split("###")[0]
+    rows = [line.split("|") for line in overall.splitlines() if line.startswith("|")]
+    of = {row[1].strip(): row[2].strip() for row in rows}
+    assert (of["static"], of["noise"], of["search"]) == ("2 of 2", "1 of 2", "1 of 2")
 
 
 def test_what_is_left_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

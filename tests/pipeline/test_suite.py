@@ -88,9 +88,12 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
     "baseline that steers": ({"baseline": "mine", **method(controller="random")}, ["baseline", "static"]),
     "meta-training of nobody": ({"meta_training_steps": {"llm": 5}}, ["meta_training_steps", "'llm'"]),
+    "tasks of a method": (
         method(controller="random", tasks=["CartPol"]),
         ["methods.mine.tasks", "'CartPol'", "'CartPole-v1'"],
     ),
+    "no tasks of a method": (method(controller="random", tasks=[]), ["methods.mine.tasks is empty"]),
+    "tasks of the baseline": ({"methods": {"static": {"controller": "static", "tasks": ["CartPole-v1"]}}}, ["static.tasks"]),
     "name of the zero line": (
         {"methods": {**STATIC, "static, other seeds": {"controller": "random"}}},
         ["other seeds", "call"],
@@ -140,6 +143,16 @@ def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
     assert suite.tests == {"test, CartPole-v1": (0, 1), "test, Acrobot-v1": (5, 4), "test, Pendulum-v1": (0, 1, 2)}
     sizes = [methods.size(case, case.task.tests) for case in methods.cases(suite)]
     assert sizes == [2, 2, 3]
+
+
+def test_a_method_may_be_kept_to_some_tasks(tmp_path: Path) -> None:
+    """So that a preset which only some of them have can stand in one table with the rest."""
+    tasks = [{"env": "CartPole-v1", "name": "cart"}, "Catch-v0"]
+    suite = suites.load(write(tmp_path, {"tasks": tasks, **method(controller="static", preset="published", tasks=["cart"])}))
+    assert [(case.task.label, case.name) for case in methods.cases(suite)] == [
+        *(("cart", "static"), ("cart", "mine"), ("Catch-v0", "static"))
+    ]
+    methods.check(suite)
 
 
 def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ class Method(_Strict):
     preset: str | None = None
     set: dict[str, Any] = {}
     """Keys of a run's configuration, dotted ones allowed; they win over the suite's `set`."""
+    tasks: tuple[str, ...] | None = None
+    """Those it runs on, as the tables call them; by default all."""
+
+    def runs_on(self, task: TaskEntry) -> bool:
+        return self.tasks is None or task.label in self.tasks
 
 
 class ControllerMethod(Method):

@@ -161,7 +161,8 @@ def size(case: Case, seeds: Sequence[int]) -> int:
 
 
 def cases(suite: Suite) -> list[Case]:
-    return [Case(suite, task, name, method) for task in suite.tasks for name, method in suite.methods.items()]
+    """Every method on every task that it is not kept from, task by task."""
+    return [Case(suite, t, name, m) for t in suite.tasks for name, m in suite.methods.items() if m.runs_on(t)]
 
 
 def baseline(suite: Suite, task: TaskEntry) -> Case:

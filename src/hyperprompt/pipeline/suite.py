@@ -4,7 +4,7 @@ tasks: [CartPole-v1, {env: procgen/bigfish, options: {mode: hard}, steps: 200000
 methods:
   static: {controller: static}
   cosine: {controller: "anneal:cosine", preset: published, set: {agent.n_epochs: 4}}
-  tpe:    {tuner: tpe, trials: 8}
+  tpe:    {tuner: tpe, trials: 8, tasks: [CartPole-v1]}
 seeds: 5                      # of tasks without their own; a count or a list, like the two below; the three must not overlap
 tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
 target: {share: 0.9, seeds: 3}
@@ -204,11 +204,20 @@ def _check_names(suite: Suite) -> None:
 
 
 def _check_methods(suite: Suite) -> None:
+    labels = [task.label for task in suite.tasks]
+    for name, method in suite.methods.items():
+        for task in method.tasks or ():
+            if task not in labels:
+                raise UnknownName(f"task in methods.{name}.tasks", task, labels)
+        if method.tasks == ():
+            raise InvalidValue(f"methods.{name}.tasks is empty: name at least one, or leave it out for all")
     if (zero := ZERO_LINE.format(baseline=suite.baseline)) in suite.methods:
         raise InvalidValue(f"methods.{zero}: the tables call the baseline's runs on the target's seeds so")
     baseline = suite.methods[suite.baseline]
     if not (isinstance(baseline, ControllerMethod) and baseline.controller == "static"):
         raise InvalidValue(f"baseline: {suite.baseline!r} is not a method with 'controller: static', which R* is taken from")
+    if baseline.tasks is not None:
+        raise InvalidValue(f"methods.{suite.baseline}.tasks: the baseline runs on every task, R* is taken from it")
 
 
 def _check_seeds(suite: Suite) -> None:
