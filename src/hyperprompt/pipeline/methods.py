@@ -27,6 +27,8 @@ from hyperprompt.pipeline.tuning import SearchFailed
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
 """Algorithms that work with one kind of action only."""
+POSITIVE = ("learning_rate", "batch_size", "n_steps", "n_epochs")
+"""Arguments of an algorithm that fail late, or not at all, where they are not."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,10 @@ def _check(case: Case, seed: int) -> None:
     needs = ACTIONS.get(config.algorithm)
     if needs and envs.describe(config.env, **config.env_options).action != needs:
         raise InvalidValue(f"{config.algo} needs {needs} actions, which {config.env} has not")
+    for name in POSITIVE:
+        value = config.agent.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise InvalidValue(f"agent.{name} must be a positive number, not {value!r}")
     if isinstance(method, TunerMethod):
         tuning.create(method.tuner, config, method.trials, seed)
         resolved_arguments(config.algorithm, config.library, dict.fromkeys(tuning.search_space(config).names))
