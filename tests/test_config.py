@@ -54,7 +54,10 @@ def test_mistakes_name_the_key(setting: str, says: str) -> None:
         parse({"env": "CartPole-v1"}, [setting])
 
 
-@pytest.mark.parametrize(("text", "says"), [("a: [1", "line 1"), ("- 1", "list"), ("", "NoneType"), ("\x00", "YAML")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [1", "line 1"), ("- 1", "list"), ("", "NoneType"), ("\x00", "YAML"), ("b: {c: 1, c: 2}", "'c' stands")],
+)
 def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
@@ -62,3 +65,9 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
         read_yaml(file)
     with pytest.raises(InvalidValue, match="cannot be read"):
         read_yaml(tmp_path / "none.yaml")
+
+
+def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4}")
+    assert read_yaml(file) == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 3, "y": 4}}

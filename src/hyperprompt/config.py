@@ -170,25 +170,28 @@ def _holder(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]
     return model
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, of which YAML's own loader silently keeps the last."""
+class _Loader(yaml.SafeLoader):
+    """YAML as it is meant: of two equal keys PyYAML keeps the last in silence."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for i, key in enumerate(keys) if key.value in {before.value for before in keys[:i]}]:
-            said = f"the key {twice[0].value!r} stands there twice"
-            raise yaml.constructor.ConstructorError(None, None, said, twice[0].start_mark)
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands there twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file.
 
     Raises:
-        InvalidValue: it cannot be read, is not YAML, or holds no keys; names the file and the place.
+        InvalidValue: it cannot be read, is not YAML, holds no keys or one twice; names the file and the place.
     """
     try:
-        data = yaml.load(path.read_text(), Loader=_OnceLoader)  # a SafeLoader
+        data = yaml.load(path.read_text(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -67,11 +68,8 @@ def summary(decision: Decision) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, hours and minutes of what takes longer than one, or a dash for what is not known."""
-    if math.isnan(seconds):
-        return "-"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+    """[days,] hours:minutes:seconds, or a dash for what is not known."""
+    return "-" if math.isnan(seconds) else str(timedelta(seconds=int(seconds)))
 
 
 @contextmanager

@@ -64,14 +64,14 @@ def benchmark(
 ) -> None:
     """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
     from hyperprompt.pipeline import benchmark as stage
-    from hyperprompt.pipeline.suite_file import load
+    from hyperprompt.pipeline.suite import load
 
     read = load(suite)
     read = read.model_copy(update={"jobs": jobs or read.jobs, "out": out or read.out})
     if dry_run:
         outlook = stage.outlook(read, retry_failed)
         columns(outlook.table())
-        typer.echo(f"\n{outlook.left()}")
+        typer.echo(f"\n{outlook.left}")
         return
     with resumable():
         finished = stage.run(read, retry_failed=retry_failed, say=typer.echo)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyperprompt.pipeline import benchmark, results, suite_file
+from hyperprompt.pipeline import benchmark, results
+from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.executor import Job
 from hyperprompt.pipeline.suite import Suite
 
@@ -72,7 +73,7 @@ class Pretend:
 def suite(folder: Path, out: str) -> Suite:
     path = folder / "suite.yaml"
     path.write_text(yaml.safe_dump(SUITE, sort_keys=False))
-    return suite_file.load(path).model_copy(update={"out": folder / out})
+    return suites.load(path).model_copy(update={"out": folder / out})
 
 
 def table(done: benchmark.Benchmark) -> bytes:

@@ -14,7 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from hyperprompt.pipeline import benchmark, results, suite_file
+from hyperprompt.pipeline import benchmark, results
+from hyperprompt.pipeline import suite as suites
 
 SUITE: dict[str, Any] = {
     "tasks": [{"env": "CartPole-v1", "steps": 256}],
@@ -135,5 +136,5 @@ def test_the_workers_end_with_a_killed_benchmark(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert len(workers) == 2
     assert not alive
-    done = benchmark.outlook(suite_file.load(suite).model_copy(update={"out": tmp_path / "out"})).done
+    done = benchmark.outlook(suites.load(suite).model_copy(update={"out": tmp_path / "out"})).done
     assert done == 0

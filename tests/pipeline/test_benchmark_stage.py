@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from hyperprompt.config import parse
 from hyperprompt.durable import FolderLock
 from hyperprompt.errors import RunFolderError
 from hyperprompt.hyperparameters import Theta
-from hyperprompt.pipeline import benchmark, deploy, methods, results, suite_file
+from hyperprompt.pipeline import benchmark, deploy, methods
+from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.executor import Job
 from hyperprompt.pipeline.suite import Suite
 from hyperprompt.pipeline.worker import run as carry_out
+from hyperprompt.search import registry
 
 TINY: dict[str, Any] = {
     "tasks": [{"env": "CartPole-v1", "steps": 256}],
@@ -59,7 +61,7 @@ class Here:
 def load(folder: Path, **changes: Any) -> Suite:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
-    return suite_file.load(path).model_copy(update={"out": folder / "out"})
+    return suites.load(path).model_copy(update={"out": folder / "out"})
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +174,7 @@ def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, c
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 0
-    assert "at most 0 of 15 runs left" in capsys.readouterr().out
+    assert "at most 0 runs left" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -197,6 +199,8 @@ def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     text = benchmark.report(done, "x")[0].read_text()
     assert "Failed: static on CartPole-v1, seed 1, after 0 steps: RuntimeError: out of luck" in text
     assert "| static, other seeds | 0 | 0 | 1: CartPole-v1 |" in text, "an incomplete method neither wins nor loses"
+    suite = load(tmp_path, **alone)
+    assert [o.runs - o.done for o in (benchmark.outlook(suite), benchmark.outlook(suite, retry_failed=True))] == [0, 1]
     again = Here()
     assert benchmark.run(load(tmp_path, **alone), executor=again).failed == 1
     assert again.done == [], "a failed run is not tried again by itself"
@@ -210,16 +214,13 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     class Tuner:
         name = "spy"
 
-        def __init__(self, space: Any, seed: int) -> None:
-            self.space = space
-
         def ask(self) -> Theta:
             return {"learning_rate": 1e-3 * (1 + len(told)), "n_epochs": 3.0}
 
         def tell(self, theta: Theta, score: float | None) -> None:
             told.append(score)
 
-    monkeypatch.setattr(methods.tuners, "create", lambda name, space, seed: Tuner(space, seed))
+    monkeypatch.setattr(registry, "create", lambda name, search: Tuner())
     kinds = {name: TINY["methods"][name] for name in ("static", "search")}
     suite = load(tmp_path, methods=kinds, score="final_return", seeds=1, target={"seeds": 1})
     executor = Here("trial 2")
@@ -231,52 +232,87 @@ def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.failed == 1
 
 
-def test_the_processes_of_the_command_line(tmp_path: Path) -> None:
-    """As a user starts it: a process for the benchmark, and one for each run."""
-    kinds = {"static": TINY["methods"]["static"]}
-    load(tmp_path, methods=kinds, seeds=1, target={"seeds": 1})
-    command = [sys.executable, "-m", "hyperprompt", "benchmark", "tiny.yaml", "--out", "out", "--jobs", "2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert said[0].startswith("at most 2 of 2 runs left, 512 environment steps")
-    assert "[2/2] CartPole-v1 static" in said[2]
-    assert {"out/table.md", "out/report.html"} <= set(said)
+@pytest.mark.parametrize("broken", ["ask", "tell"])
+def test_a_tuner_that_raises_an_error_fails_its_search_alone(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tuner:
+        name = "broken"
 
+        def ask(self) -> Theta:
+            if broken == "ask":
+                raise RuntimeError("no\nidea")
+            return {"learning_rate": 1e-3, "n_epochs": 3.0}
 
-def test_a_tuner_that_breaks_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = methods.tuners.create
+        def tell(self, theta: Theta, score: float | None) -> None:
+            if broken == "tell":
+                raise RuntimeError("no\nidea")
 
-    def breaking(name: str, space: Any, seed: int) -> Any:
-        tuner = create(name, space, seed)
-        ask = tuner.ask
-        monkeypatch.setattr(tuner, "ask", lambda: 1 / 0 if tuner.trials else ask())
-        return tuner
-
-    monkeypatch.setattr(methods.tuners, "create", breaking)
-    kinds = {name: TINY["methods"][name] for name in ("static", "search")}
-    suite = load(tmp_path, methods=kinds, seeds=1, target={"seeds": 1})
-    assert benchmark.outlook(suite).runs == 1 + (3 + 1) + 1
+    monkeypatch.setattr(registry, "create", lambda name, search: Tuner())
+    kinds = {name: TINY["methods"][name] for name in ("search", "static")}
+    suite = load(tmp_path, methods=kinds, target={"seeds": 1})
     done = benchmark.run(suite, executor=Here())
-    broken = done.outcomes[-1]
-    assert "proposed no trial 2: ZeroDivisionError" in broken.run["error"]
-    assert (len(broken.trials), done.failed) == (1, 1)
-    for path in benchmark.report(done, "a command"):
-        assert "ZeroDivisionError" in path.read_text()
+    assert [(o.method, o.failed) for o in done.outcomes] == [("search", True)] * 2 + [("static", False)] * 2
+    assert done.failed == 1
+    assert len(done.outcomes[0].trials) == 1
+    text = benchmark.report(done, "x")[0].read_text()
+    for seed in (0, 1):
+        assert f"Failed: search on CartPole-v1, seed {seed}, after 0 steps: the tuner failed: RuntimeError: no idea" in text
+    outlook = benchmark.outlook(suite)
+    assert outlook.done == outlook.runs == 1 + 2 + 1, "the rest of the search is not going to be carried out"
 
 
-def test_tasks_with_seeds_and_methods_of_their_own_share_a_report(tmp_path: Path) -> None:
-    tasks = [{"env": "CartPole-v1", "steps": 256, "seeds": 3}, {"env": "Acrobot-v1", "steps": 1024}]
-    kinds = {"static": {"controller": "static"}, "noise": {"controller": "random", "tasks": ["CartPole-v1"]}}
-    done = benchmark.run(load(tmp_path, tasks=tasks, methods=kinds), executor=Here())
-    ran = [(o.task, o.method, o.seed) for o in done.outcomes]
-    assert ran == [
-        *(("CartPole-v1", method, seed) for method in kinds for seed in range(3)),
-        *(("Acrobot-v1", "static", seed) for seed in range(2)),
-    ]
-    for path in benchmark.report(done, "a command"):
-        text = path.read_text()
-        assert "test, CartPole-v1 0, 1, 2; test, Acrobot-v1 0, 1" in text
+def test_tasks_with_seeds_and_methods_of_their_own(tmp_path: Path) -> None:
+    methods = {
+        "static": {"controller": "static"},
+        "noise": {"controller": "random", "tasks": ["Catch-v0"]},
+        "search": {"tuner": "random", "trials": 2, "tasks": ["cart"]},
+    }
+    tasks = [{"env": "CartPole-v1", "steps": 256, "name": "cart", "seeds": 3}, {"env": "Catch-v0", "steps": 256}]
+    suite = load(tmp_path, methods=methods, tasks=tasks, meta_training_steps={"noise": 1000})
+    executor = Here()
+    done = benchmark.run(suite, executor=executor)
+    counted = Counter((o.task, o.method) for o in done.outcomes)
+    assert counted == {("cart", "static"): 3, ("cart", "search"): 3, ("Catch-v0", "static"): 2, ("Catch-v0", "noise"): 2}
+    assert not [label for label in executor.done if "cart noise" in label or "Catch-v0 search" in label]
+    outlook = benchmark.outlook(suite)
+    assert outlook.runs == outlook.done == (3 + (2 + 3) + 2) + (2 + 2 + 2)
+    markdown, page = (path.read_text() for path in benchmark.report(done, "x"))
+    assert "Seeds: test, cart 0, 1, 2; test, Catch-v0 0, 1;" in markdown
+    for text in (markdown, page):
+        assert "static, other seeds" in text
+    rows = {
+        line.split("|")[1].strip(): line.split("|")[2:5]
+        for line in markdown.split("### Account 1")[0].splitlines()
+        if "|" in line
+    }
+    assert ["cart" in "".join(rows[name]) for name in ("noise", "search")] == [False, True], "wins and losses, where it ran"
+    for task, ran in (("cart", "search"), ("Catch-v0", "noise")):
+        lines = markdown.split(f"### {task}\n")[1].split("T = ")[0].splitlines()
+        assert [line.split("|")[1].strip() for line in lines if "|" in line][2:] == ["static", ran, "static, other seeds"]
+
+
+def test_what_is_left_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = load(tmp_path, methods={"static": {"controller": "static"}}, target={"seeds": 1})
+    said: list[str] = []
+    executor = Here()
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: pytest.fail("the fixed scale has it"))
+    done = benchmark.run(suite, executor=executor, say=lambda line: said.append(f"{len(executor.done)}: {line}"))
+    assert said[0].startswith("0: at most 3 runs left, 768 environment steps; about 0:00:")
+    assert done.random["CartPole-v1"] == pytest.approx((22.91, 0.792), abs=0.01)
+
+
+def test_random_actions_of_a_task_that_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = load(tmp_path, methods={"static": {"controller": "static"}}, seeds=1, target={"seeds": 1})
+    said: list[str] = []
+    executor = Here()
+    monkeypatch.setattr(benchmark, "random_return", lambda env: None)
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: (5.0, 16.0))
+    done = benchmark.run(suite, executor=executor, say=lambda line: said.append(f"{len(executor.done)}: {line}"))
+    assert "0: CartPole-v1: 256 episodes of random actions" in said
+    assert done.random == {"CartPole-v1": (5.0, 1.0)}
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: pytest.fail("measured twice"))
+    assert benchmark.run(suite, executor=executor).random == done.random
 
 
 def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:
@@ -287,40 +323,6 @@ def test_two_benchmarks_cannot_write_to_one_folder(finished: Finished) -> None:
             benchmark.run(load(folder), executor=Here())
     finally:
         lock.release()
-
-
-def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
-    schedule = tmp_path / "found.yaml"
-    schedule.write_text("schedule: [{progress: 0.0, theta: {learning_rate: 0.001}}]")
-    base = {"env": "CartPole-v1", "controller": f"schedule:{schedule}"}
-    key = results.key(parse(base))
-    assert results.key(parse({**base, "checkpoints": False})) == key
-    assert results.key(parse({**base, "seed": 1})) != key
-    assert results.key(parse({**base, "agent": {"n_steps": 5}})) != key
-    assert results.key(parse(base), members=4) != key
-    schedule.write_text("schedule: [{progress: 0.0, theta: {learning_rate: 0.002}}]")
-    assert results.key(parse(base)) != key
-
-
-@pytest.mark.parametrize("controller", ["llm", "numeric", "an option"])
-def test_other_weights_in_the_same_folder_are_another_run(controller: str, tmp_path: Path) -> None:
-    named = {"controller": f"{controller}:{tmp_path}"}
-    if controller == "an option":
-        named = {"controller": "llm", "llm": {"model": str(tmp_path)}}
-    config = parse({"env": "CartPole-v1", **named})
-    (tmp_path / "weights.safetensors").write_bytes(b"one")
-    key = results.key(config)
-    assert results.key(config) == key
-    (tmp_path / "weights.safetensors").write_bytes(b"two")
-    assert results.key(config) != key
-
-
-def test_another_adapter_in_the_package_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = parse({"env": "CartPole-v1", "controller": "hyperprompt"})
-    key = results.key(config)
-    (tmp_path / "weights.safetensors").write_bytes(b"one")
-    monkeypatch.setattr("hyperprompt.llm.adapters.shipped", lambda: tmp_path)
-    assert results.key(config) != key
 
 
 def test_looks_at_sealed_tasks_are_counted_before_anything_runs_there(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
+from hyperprompt.search.base import Search
 from hyperprompt.search.registry import create
 from hyperprompt.testing.landscapes import ppo_landscape
 
@@ -15,7 +16,7 @@ PPO = for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"])
 
 
 def best(name: str, seed: int, trials: int = 32) -> float:
-    tuner = create(name, PPO, seed)
+    tuner = create(name, Search(PPO, seed, trials, "ppo", "CartPole-v1"))
     scores = []
     for _ in range(trials):
         theta = tuner.ask()

@@ -17,8 +17,7 @@ from hyperprompt.evaluation.metrics import auc
 from hyperprompt.hyperparameters import Theta
 from hyperprompt.meta.live import LiveRun
 from hyperprompt.meta.reward import returns
-from hyperprompt.pipeline.methods import arguments, fixed, search_space
-from hyperprompt.search import registry as tuners
+from hyperprompt.pipeline import tuning
 
 
 def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
@@ -30,14 +29,14 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
         HyperPromptError: whatever `LiveRun` or the tuner refuse.
     """
     base = recipe.run_config(int(np.random.default_rng(round_seed(recipe.env, round_)).integers(2**31)))
-    space = search_space(base)
-    tuner = tuners.create(recipe.tuner, space, round_)
+    space = tuning.search_space(base)
+    tuner = tuning.create(recipe.tuner, base, recipe.trials, round_)
     found: list[Checkpoint] = []
     best: tuple[float, Theta] = (-math.inf, space.values(space.defaults))
     for trial in range(recipe.trials):
         theta = tuner.ask()
         # The first trial is the run's own settings, those outside the bounds included.
-        states, score = train(fixed(base, arguments(space, theta) if trial else {}))
+        states, score = train(tuning.fixed(base, tuning.arguments(space, theta) if trial else {}))
         tuner.tell(theta, score)
         if score > best[0]:
             best = score, theta

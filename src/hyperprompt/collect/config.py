@@ -24,11 +24,10 @@ from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
 from hyperprompt.envs.scale import TaskScale
 from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
-from hyperprompt.pipeline.methods import search_space
+from hyperprompt.pipeline import tuning
+from hyperprompt.pipeline.entries import RESERVED
 from hyperprompt.pipeline.resolve import resolve
-from hyperprompt.pipeline.suite import merge
-from hyperprompt.pipeline.suite_file import RESERVED, check_set
-from hyperprompt.search import registry as tuners
+from hyperprompt.pipeline.suite import check_set, merge
 
 OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
@@ -201,7 +200,7 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         if recipe.mode == "branch" and (recipe.controller != "static" or not recipe.horizon_updates):
             raise InvalidValue("controller, horizon_updates: only compiled branches go on under a controller, or to the end")
         if recipe.mode == "bayes":
-            tuners.create(recipe.tuner, search_space(config), 0)
+            tuning.create(recipe.tuner, config, recipe.trials, 0)
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")

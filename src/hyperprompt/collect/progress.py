@@ -42,7 +42,7 @@ class Outlook:
 
     def begun(self) -> str:
         """One line before anything runs."""
-        return f"[{self.done}/{self.rounds}] rounds are there; about {clock(self.seconds_left)} (min:s) for the rest"
+        return f"[{self.done}/{self.rounds}] rounds are there; about {clock(self.seconds_left)} for the rest"
 
     def ended(self, recipe: Recipe, round_: int, found: Sequence[Checkpoint], spent: Mapping[str, float], error: str) -> str:
         """Takes note of a round that has ended, and says so in a line."""

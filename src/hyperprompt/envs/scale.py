@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -37,9 +38,11 @@ def task_scale(task: str) -> TaskScale:
         UnknownName: it has not been measured; lists the tasks that have.
         InvalidValue: static defaults do not end clearly better than random actions there, so that it has no unit.
     """
-    table = _measured(task)
-    scale = TaskScale(table["random"], table["static"])
-    error = table["random_std"] / math.sqrt(RANDOM_EPISODES)
+    table = _table()
+    if task not in table:
+        raise UnknownName("task with a measured scale", task, table)
+    scale = TaskScale(table[task]["random"], table[task]["static"])
+    error = _error(table[task])
     # A unit within the noise of its own zero would turn that noise into scores.
     if scale.static - scale.random <= CLEARLY * error:
         raise InvalidValue(
@@ -49,28 +52,20 @@ def task_scale(task: str) -> TaskScale:
     return scale
 
 
-def measured_random(task: str) -> tuple[float, float]:
-    """Mean and standard deviation of the returns of RANDOM_EPISODES episodes of random actions on a listed task.
-
-    Raises:
-        UnknownName: it has not been measured.
-    """
-    return _measured(task)["random"], _measured(task)["random_std"]
+def measured_under(task: str) -> tuple[str, int] | None:
+    """The algorithm and the budget T of the static runs behind a task's scale, where it is measured: it is no other's unit."""
+    row = _table().get(task)
+    return None if row is None else (row["algo"], row["steps"])
 
 
-def measured_under(task: str) -> tuple[str, int]:
-    """The algorithm and the budget T of the static runs behind a task's scale: their unit is no other budget's.
-
-    Raises:
-        UnknownName: it has not been measured.
-    """
-    return _measured(task)["algo"], _measured(task)["steps"]
+def random_return(task: str) -> tuple[float, float] | None:
+    """Mean return of random actions and its standard error, where they are measured; a task needs no unit for that."""
+    row = _table().get(task)
+    return None if row is None else (row["random"], _error(row))
 
 
-def _measured(task: str) -> dict[str, Any]:
-    if task not in (table := _table()):
-        raise UnknownName("task with a measured scale", task, table)
-    return dict(table[task])
+def _error(row: Mapping[str, Any]) -> float:
+    return float(row["random_std"]) / math.sqrt(RANDOM_EPISODES)
 
 
 @cache

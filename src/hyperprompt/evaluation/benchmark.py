@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hyperprompt.envs.scale import TaskScale, measured_under, task_scale
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
 from hyperprompt.evaluation.censoring import Target, restricted_mean, sample_efficiency, target_return
@@ -192,9 +193,7 @@ def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[Tas
     None where static ends no better than random actions.
     """
     own = config["algo"].removeprefix("sbx-"), config["steps"]
-    try:
-        if not config["env_options"] and measured_under(config["env"]) == own:
+    if not config["env_options"] and measured_under(config["env"]) == own:
+        with suppress(InvalidValue):
             return task_scale(config["env"]), True
-    except (InvalidValue, UnknownName):
-        pass
     return (TaskScale(random, static), False) if static > random else (None, False)

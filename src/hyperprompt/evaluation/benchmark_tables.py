@@ -26,7 +26,7 @@ def wins(tables: Tables, name: str) -> Table:
         if method == tables.baseline:
             continue
         held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
-        for task in tables.tasks:
+        for task in (t for t in tables.tasks if method in t.cells):
             held[verdict(tables.difference(task, method, name))].append(task.name)
         undecided = [*held["open"], *held["one seed"], *held["not compared"]]
         rows.append((method, _listed(held["win"]), _listed(held["loss"]), _listed(undecided)))
@@ -168,8 +168,8 @@ def found(tables: Tables) -> Table | None:
     for task in tables.tasks:
         for method, cell in task.cells.items():
             for search in cell.searches if cell.tuned else []:
-                first = search.trials[0]
-                settings = _changed(first["config"]["agent"], search.run["config"]["agent"])
+                agents = [record["config"]["agent"] for record in (search.trials[0], search.run)]
+                settings = "none: its final run failed" if search.failed else _changed(*agents)
                 rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
     header = ("task", "method", "tuning seed", "trials", "settings found")
     return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None

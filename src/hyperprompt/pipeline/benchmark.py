@@ -13,22 +13,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperprompt.collect import split
 from hyperprompt.durable import FolderLock, clear_torn_writes
-from hyperprompt.envs.scale import RANDOM_EPISODES, measured_random
-from hyperprompt.errors import RunFolderError, UnknownName
+from hyperprompt.envs.scale import RANDOM_EPISODES, random_return
+from hyperprompt.errors import RunFolderError
 from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
+from hyperprompt.pipeline.entries import ControllerMethod, TaskEntry
 from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
 from hyperprompt.pipeline.outlook import Outlook
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import ControllerMethod, Suite, TaskEntry
+from hyperprompt.pipeline.suite import Suite
 
 KEPT = ("records", "failures", "random")
 
@@ -102,11 +102,10 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     for task in suite.tasks:
         plans += methods.plans(methods.baseline(suite, task), suite.references)
     outlook = Outlook.of(suite, failures)
-    _count_look(suite, outlook, say)
     if outlook.done < outlook.runs:
-        say(outlook.left())
-    # Before the runs: what fails here fails at once.
-    random = {task.label: _random(suite, task) for task in suite.tasks}
+        say(outlook.left)
+    random = {task.label: _random(suite, task, say) for task in suite.tasks}
+    _count_look(suite, outlook, say)
 
     def ended(job: Job, record: Record) -> None:
         if "error" in record:
@@ -140,14 +139,14 @@ def outlook(suite: Suite, retry_failed: bool = False) -> Outlook:
     return Outlook.of(suite, {} if retry_failed else _failures(suite))
 
 
-def _random(suite: Suite, task: TaskEntry) -> tuple[float, float]:
-    """Mean return of random actions and its standard error, from the fixed scale or else kept in a file."""
-    if not task.options:
-        with suppress(UnknownName):
-            mean, deviation = measured_random(task.env)
-            return mean, deviation / RANDOM_EPISODES**0.5
+def _random(suite: Suite, task: TaskEntry, say: Callable[[str], None]) -> tuple[float, float]:
+    """Mean return of random actions and its standard error, kept in a file where the fixed scale does not hold them."""
+    measured = None if task.options else random_return(task.env)
+    if measured is not None:
+        return measured
     path = suite.folder / "random" / f"{results.digest({'env': task.env, 'options': task.options})}.json"
     if not path.exists():
+        say(f"{task.label}: {RANDOM_EPISODES} episodes of random actions")
         mean, deviation = constants.random_policy(task.env, task.options)
         results.write(path, {"task": task.label, "mean": mean, "error": deviation / RANDOM_EPISODES**0.5})
     known = json.loads(path.read_text())

@@ -16,17 +16,19 @@ from hyperprompt.config import RunConfig, validated
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
-from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
-from hyperprompt.meta.run import selected
-from hyperprompt.pipeline import results
+from hyperprompt.hyperparameters import Theta
+from hyperprompt.pipeline import results, tuning
+from hyperprompt.pipeline.entries import ControllerMethod, Method, PopulationMethod, TaskEntry, TunerMethod
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import ControllerMethod, Method, PopulationMethod, Suite, TaskEntry, TunerMethod, settings
-from hyperprompt.search import registry as tuners
+from hyperprompt.pipeline.suite import Suite, settings
+from hyperprompt.pipeline.tuning import SearchFailed
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
 """Algorithms that work with one kind of action only."""
+POSITIVE = ("learning_rate", "batch_size", "n_steps", "n_epochs")
+"""Arguments of an algorithm that fail late, or not at all, where they are not."""
 
 
 @dataclass(frozen=True)
@@ -81,39 +83,54 @@ def controller(case: Case, seeds: Sequence[int]) -> Plans:
 
 def tuner(case: Case, seeds: Sequence[int]) -> Plans:
     """{tuner: NAME, trials: N}: a search for each tuning seed, whose best settings then run on its share of the test seeds."""
-    method, tuning = case.method, case.suite.searches
+    method, searches = case.method, case.suite.searches
     assert isinstance(method, TunerMethod)
 
     def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
         base = case.config(tuning_seed, controller="static")
-        space = search_space(base)
-        optimiser = tuners.create(method.tuner, space, tuning_seed)
         trials: list[Record] = []
-        best, found = -math.inf, None
-        for i in range(method.trials):
-            try:
-                theta = optimiser.ask()
-            except Exception as error:  # whatever a user's, or a library's, optimiser does: the rest of the suite goes on
-                broken = results.failure(base, f"{method.tuner} proposed no trial {i + 1}: {type(error).__name__}: {error}")
-                return case.outcomes(share, [broken] * len(share), trials=tuple(trials), tuning_seed=tuning_seed)
-            # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
-            constant = arguments(space, theta) if i else {}
-            records = yield [case.job(fixed(base, constant), f"trial {i + 1}")]
-            trials += records
-            value = score(records[0], case.suite.score)
-            optimiser.tell(theta, value)
-            if value is not None and value > best:
-                best, found = value, constant
-        known = {"trials": tuple(trials), "tuning_seed": tuning_seed}
-        if found is None:
-            reason = f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}"
-            return case.outcomes(share, [results.failure(base, reason)] * len(share), **known)
-        finals = [fixed(case.config(seed, controller="static"), found) for seed in share]
-        records = yield [case.job(config, "best settings") for config in finals]
-        return case.outcomes(share, records, **known)
+        try:
+            best = yield from _search(case, base, trials)
+        except SearchFailed as reason:
+            records = [results.failure(base, str(reason))] * len(share)
+        else:
+            finals = [tuning.fixed(case.config(seed, controller="static"), best) for seed in share]
+            records = yield [case.job(config, "best settings") for config in finals]
+        return case.outcomes(share, records, trials=tuple(trials), tuning_seed=tuning_seed)
 
-    shares = [(seed, seeds[i :: len(tuning)]) for i, seed in enumerate(tuning)]
+    shares = [(seed, seeds[i :: len(searches)]) for i, seed in enumerate(searches)]
     return [plan(seed, share) for seed, share in shares if share]
+
+
+def _search(case: Case, base: RunConfig, trials: list[Record]) -> Plan[dict[str, float | int]]:
+    """The settings of the best trial; the trials themselves are added to `trials`.
+
+    Raises:
+        SearchFailed: no trial has a score, or the tuner raised an error.
+    """
+    method = case.method
+    assert isinstance(method, TunerMethod)
+    space = tuning.search_space(base)
+    optimiser = tuning.create(method.tuner, base, method.trials, base.seed)
+    best: tuple[float, dict[str, float | int]] = (-math.inf, {})
+    for i in range(method.trials):
+        # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
+        theta: Theta = space.values(space.defaults)
+        constant: dict[str, float | int] = {}
+        if i:
+            with tuning.failing_the_search():
+                theta = optimiser.ask()
+                constant = tuning.arguments(space, theta)
+        records = yield [case.job(tuning.fixed(base, constant), f"trial {i + 1}")]
+        trials += records
+        value = tuning.score(records[0], case.suite.score)
+        with tuning.failing_the_search():
+            optimiser.tell(theta, value)
+        if value is not None and value > best[0]:
+            best = value, constant
+    if best[0] == -math.inf:
+        raise SearchFailed(f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}")
+    return best[1]
 
 
 def population(case: Case, seeds: Sequence[int]) -> Plans:
@@ -146,13 +163,8 @@ def size(case: Case, seeds: Sequence[int]) -> int:
 
 
 def cases(suite: Suite) -> list[Case]:
-    """Every method on every task it runs on."""
-    return [
-        Case(suite, task, name, method)
-        for task in suite.tasks
-        for name, method in suite.methods.items()
-        if method.tasks is None or task.label in method.tasks
-    ]
+    """Every method on every task that it is not kept from, task by task."""
+    return [Case(suite, t, name, m) for t in suite.tasks for name, m in suite.methods.items() if m.runs_on(t)]
 
 
 def baseline(suite: Suite, task: TaskEntry) -> Case:
@@ -181,34 +193,10 @@ def _check(case: Case, seed: int) -> None:
     needs = ACTIONS.get(config.algorithm)
     if needs and envs.describe(config.env, **config.env_options).action != needs:
         raise InvalidValue(f"{config.algo} needs {needs} actions, which {config.env} has not")
+    for name in POSITIVE:
+        value = config.agent.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise InvalidValue(f"agent.{name} must be a positive number, not {value!r}")
     if isinstance(method, TunerMethod):
-        space = search_space(config)
-        tuners.create(method.tuner, space, seed)
-        resolved_arguments(config.algorithm, config.library, dict.fromkeys(space.names))
-
-
-def search_space(config: RunConfig) -> HyperparameterSpace:
-    """What a tuner searches for a resolved configuration: its `tune` and `bounds`, begun at its own agent settings."""
-    dimensions = 1
-    if config.algorithm == "sac":
-        dimensions = envs.describe(config.env, **config.env_options).action_size
-    given = {k: float(v) for k, v in config.agent.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    space = for_algorithm(config.algorithm, dimensions).starting_at(given)
-    return selected(space, config.algorithm, config.tune, config.bounds)
-
-
-def arguments(space: HyperparameterSpace, theta: Theta) -> dict[str, float | int]:
-    """theta as constructor arguments of the algorithm: the values that a run would be given, integers as such."""
-    values = space.values(theta)
-    return {h.name: int(values[h.name]) if h.scale == "integer" else float(values[h.name]) for h in space}
-
-
-def fixed(config: RunConfig, constant: Mapping[str, float | int]) -> RunConfig:
-    """The static run with these settings from its first update on."""
-    return config.model_copy(update={"agent": {**config.agent, **constant}})
-
-
-def score(record: Record, what: str) -> float | None:
-    """What a tuner is told: the trial's AUC or final return; None if it failed or no episode ended."""
-    value = record["result"][what] if "error" not in record else None
-    return None if value is None else float(value)
+        tuning.create(method.tuner, config, method.trials, seed)
+        resolved_arguments(config.algorithm, config.library, dict.fromkeys(tuning.search_space(config).names))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperprompt.pipeline import methods, results
+from hyperprompt.pipeline.entries import TaskEntry
 from hyperprompt.pipeline.executor import Job, Plan
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import Suite, TaskEntry
+from hyperprompt.pipeline.suite import Suite
 from hyperprompt.progress import clock
 
 START_SECONDS = 5.0
@@ -44,9 +45,10 @@ class Outlook:
         wanted += [(methods.baseline(suite, task), suite.references) for task in suite.tasks]
         for case, seeds in wanted:
             part = parts.setdefault(case.task.label, Part(_steps(case.task, case), 0))
-            part.runs += methods.size(case, seeds)
-            for plan in methods.plans(case, seeds):
-                _walk(plan, part, failures)
+            before = part.done
+            ended = [_walk(plan, part, failures) for plan in methods.plans(case, seeds)]
+            # Not the size of a search that was given up: its last runs are not going to be carried out.
+            part.runs += part.done - before if all(ended) else methods.size(case, seeds)
         return cls(parts, suite.jobs)
 
     @property
@@ -74,9 +76,10 @@ class Outlook:
             total += (own + START_SECONDS) * (part.runs - part.done)
         return total / self.jobs
 
+    @property
     def left(self) -> str:
-        """What is left to be done, in a line."""
-        runs = f"at most {self.runs - self.done} of {self.runs} runs left, {self.steps_left:,} environment steps"
+        """What is left, in a line."""
+        runs = f"at most {self.runs - self.done} runs left, {self.steps_left:,} environment steps"
         return f"{runs}; about {clock(self.seconds_left)} with {self.jobs} side by side"
 
     def ended(self, job: Job, record: Record) -> str:
@@ -109,8 +112,8 @@ def _steps(task: TaskEntry, case: methods.Case) -> int:
     return steps
 
 
-def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> None:
-    """Goes through a plan as far as its runs have records."""
+def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> bool:
+    """Goes through a plan as far as its runs have records; returns whether that is to its end."""
     try:
         batch = next(plan)
         while True:
@@ -123,7 +126,7 @@ def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> No
                 if "error" not in record
             ]
             if len(known) < len(batch):
-                return
+                return False
             batch = plan.send(records)
     except StopIteration:
-        return
+        return True

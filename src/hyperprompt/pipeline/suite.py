@@ -1,10 +1,10 @@
-"""A benchmark suite: tasks, methods, seeds and the protocol, as `pipeline.suite_file` reads them from YAML.
+"""A benchmark suite: tasks, methods, seeds and the protocol, read from YAML and checked before anything runs.
 
 tasks: [CartPole-v1, {env: procgen/bigfish, options: {mode: hard}, steps: 200000, seeds: 3}]
 methods:
   static: {controller: static}
   cosine: {controller: "anneal:cosine", preset: published, set: {agent.n_epochs: 4}}
-  tpe:    {tuner: tpe, trials: 8}
+  tpe:    {tuner: tpe, trials: 8, tasks: [CartPole-v1]}
 seeds: 5                      # of tasks without their own; a count or a list, like the two below; the three must not overlap
 tuning_seeds: 1               # searches of a tuner; test seed i takes what search i mod n found
 target: {share: 0.9, seeds: 3}
@@ -12,93 +12,27 @@ target: {share: 0.9, seeds: 3}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hyperprompt.config import assign
+from hyperprompt.config import assign, read_yaml, validated
+from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.evaluation.benchmark import ZERO_LINE
+from hyperprompt.pipeline.entries import KINDS, RESERVED, ControllerMethod, Method, Seeds, Target, TaskEntry, listed
 
-Seeds = StrictInt | tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 Account = Literal["total", "single"]
+FIRST_SEED = {"seeds": 0, "tuning_seeds": 7001, "target.seeds": 8001}
+"""Where a count begins; far enough apart that no two counts allowed here meet."""
+MOST_SEEDS = 1000
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskEntry(_Strict):
-    """A task of the suite. What is None comes from the task's own listing."""
-
-    env: str
-    name: str = ""
-    """What the tables call it; needed where two entries share an environment."""
-    steps: int | None = Field(default=None, gt=0)
-    every: int | None = Field(default=None, gt=0)
-    options: dict[str, Any] = {}
-    seeds: Seeds | None = None
-    """The suite's, where the task has none of its own."""
-
-    @property
-    def label(self) -> str:
-        return self.name or self.env
-
-    @property
-    def tests(self) -> tuple[int, ...]:
-        """The test seeds."""
-        return _listed(self.seeds)
-
-
-class Method(_Strict):
-    """What every kind of method may say about its runs."""
-
-    preset: str | None = None
-    set: dict[str, Any] = {}
-    """Keys of a run's configuration, dotted ones allowed; they win over the suite's `set`."""
-    tasks: tuple[str, ...] | None = None
-    """The tasks it runs on, by what the tables call them; by default all."""
-
-
-class ControllerMethod(Method):
-    """One run a seed under a controller."""
-
-    controller: str
-    options: dict[str, Any] = {}
-
-
-class TunerMethod(Method):
-    """A search over fixed settings, one full run a trial, then one run a test seed with the best of them."""
-
-    tuner: str
-    trials: int = Field(ge=1)
-
-
-class PopulationMethod(Method):
-    """Population-based training: `population` runs of T steps each in lockstep, for every test seed."""
-
-    population: int = Field(ge=2, le=1000)
-    select_only: bool = False
-    """Copy without exploring: the control."""
-
-
-KINDS: dict[str, type[Method]] = {
-    "controller": ControllerMethod,
-    "tuner": TunerMethod,
-    "population": PopulationMethod,
-}
-"""The key that tells a method's kind. Each has a function of the same name in `pipeline.methods`."""
-
-
-class Target(_Strict):
-    """R* = random + share * (static - random), static being the mean final return of baseline runs on `seeds`."""
-
-    share: float = Field(default=0.9, gt=0, le=1)
-    seeds: Seeds = 3
-
-
-class Suite(_Strict):
+class Suite(BaseModel):
     """The whole protocol. Lists of seeds are filled in; `text` is the file as it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     tasks: tuple[TaskEntry, ...]
@@ -134,12 +68,12 @@ class Suite(_Strict):
     @property
     def searches(self) -> tuple[int, ...]:
         """The tuning seeds."""
-        return _listed(self.tuning_seeds)
+        return listed(self.tuning_seeds)
 
     @property
     def references(self) -> tuple[int, ...]:
         """The seeds of the runs that R* is taken from."""
-        return _listed(self.target.seeds)
+        return listed(self.target.seeds)
 
     @property
     def tests(self) -> dict[str, tuple[int, ...]]:
@@ -150,6 +84,36 @@ class Suite(_Strict):
     @property
     def folder(self) -> Path:
         return self.out or Path("runs") / f"benchmark-{self.name}"
+
+
+def load(path: Path) -> Suite:
+    """The suite in a YAML file. `pipeline.methods.check` goes on where this ends.
+
+    Raises:
+        InvalidValue, UnknownName: one line naming the key, what is wrong with it, and the valid choices.
+    """
+    values = {"name": path.stem, **read_yaml(path)}
+    if "text" in values:  # which is no key of the file
+        raise UnknownName("key", "text", (key for key in Suite.model_fields if key != "text"))
+    values["text"] = path.read_text()
+    for key in ("tasks", "methods"):
+        if not values.get(key):
+            raise InvalidValue(f"{path}: {key} is empty: a suite needs at least one")
+    if not isinstance(values["tasks"], list) or not isinstance(values["methods"], dict):
+        raise InvalidValue(f"{path}: tasks are a list of names or entries, methods a mapping from a name to settings")
+    target = validated(Target, _keys(values.get("target") or {}, "target"), "target")
+    values["tasks"] = [_task(entry, i) for i, entry in enumerate(values["tasks"])]
+    values["methods"] = {str(name): _method(str(name), entry) for name, entry in values["methods"].items()}
+    values["target"] = target.model_copy(update={"seeds": _seeds("target.seeds", target.seeds)})
+    suite = validated(Suite, values)
+    shared = _seeds("seeds", suite.seeds)
+    tasks = tuple(_seeded(task, i, shared) for i, task in enumerate(suite.tasks))
+    tuning = _seeds("tuning_seeds", suite.tuning_seeds)
+    suite = suite.model_copy(update={"tasks": tasks, "seeds": shared, "tuning_seeds": tuning})
+    _check_names(suite)
+    _check_methods(suite)
+    _check_seeds(suite)
+    return suite
 
 
 def settings(suite: Suite, task: TaskEntry, method: Method) -> dict[str, Any]:
@@ -174,7 +138,93 @@ def merge(values: dict[str, Any], key: str, value: Any) -> None:
         assign(values, key, value)
 
 
-def _listed(seeds: Seeds | None) -> tuple[int, ...]:
-    """Seeds of a suite that `load` has filled in."""
-    assert isinstance(seeds, tuple)
-    return seeds
+def _keys(values: object, where: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise InvalidValue(f"{where}: expected keys and values, not {values!r}")
+    return {str(key): value for key, value in values.items()}
+
+
+def _task(entry: object, index: int) -> TaskEntry:
+    return validated(TaskEntry, {"env": entry} if isinstance(entry, str) else _keys(entry, f"tasks.{index}"), f"tasks.{index}")
+
+
+def _method(name: str, entry: object) -> Method:
+    where = f"methods.{name}"
+    values = _keys(entry, where)
+    kinds = [key for key in KINDS if key in values]
+    if len(kinds) != 1:
+        found = " and ".join(kinds) or "none"
+        raise InvalidValue(f"{where}: a method has exactly one of the keys {', '.join(KINDS)}, not {found}: {sorted(values)}")
+    method = validated(KINDS[kinds[0]], values, where)
+    check_set(method.set, f"{where}.set", (*RESERVED, "steps", "preset"))
+    return method
+
+
+def check_set(values: Mapping[str, Any], where: str, refused: Sequence[str]) -> None:
+    """Raises InvalidValue or UnknownName for a key that is no run's, or one that is decided elsewhere."""
+    from hyperprompt.config import RunConfig
+
+    for key in values:
+        first = key.split(".")[0]
+        if first in refused:
+            raise InvalidValue(f"{where}: {first} is not set here: other keys of the file decide it")
+        if first not in RunConfig.model_fields:
+            raise UnknownName(f"key in {where}", first, (k for k in RunConfig.model_fields if k not in refused))
+
+
+def _seeded(task: TaskEntry, index: int, shared: Seeds) -> TaskEntry:
+    own = shared if task.seeds is None else _seeds(f"tasks.{index}.seeds", task.seeds)
+    return task.model_copy(update={"seeds": own})
+
+
+def _seeds(key: str, given: Seeds) -> tuple[int, ...]:
+    if isinstance(given, tuple):
+        if not given:
+            raise InvalidValue(f"{key} is empty: name at least one seed")
+        if twice := sorted({seed for seed in given if given.count(seed) > 1}):
+            raise InvalidValue(f"{key}: named twice: {', '.join(map(str, twice))}")
+        return given
+    if not 1 <= given <= MOST_SEEDS:
+        raise InvalidValue(f"{key}: a number of seeds lies between 1 and {MOST_SEEDS}, not {given}")
+    first = FIRST_SEED.get(key, FIRST_SEED["seeds"])
+    return tuple(range(first, first + given))
+
+
+def _check_names(suite: Suite) -> None:
+    labels = [task.label for task in suite.tasks]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InvalidValue(f"tasks: {', '.join(twice)} stands there twice; give each entry a name of its own (name: ...)")
+    check_set(suite.set, "set", RESERVED)
+    for key, names in (("baseline", [suite.baseline]), ("meta_training_steps", list(suite.meta_training_steps))):
+        for name in names:
+            if name not in suite.methods:
+                raise UnknownName(f"method in {key}", name, suite.methods)
+
+
+def _check_methods(suite: Suite) -> None:
+    labels = [task.label for task in suite.tasks]
+    for name, method in suite.methods.items():
+        for task in method.tasks or ():
+            if task not in labels:
+                raise UnknownName(f"task in methods.{name}.tasks", task, labels)
+        if method.tasks == ():
+            raise InvalidValue(f"methods.{name}.tasks is empty: name at least one, or leave it out for all")
+    if (zero := ZERO_LINE.format(baseline=suite.baseline)) in suite.methods:
+        raise InvalidValue(f"methods.{zero}: the tables call the baseline's runs on the target's seeds so")
+    baseline = suite.methods[suite.baseline]
+    if not (isinstance(baseline, ControllerMethod) and baseline.controller == "static"):
+        raise InvalidValue(f"baseline: {suite.baseline!r} is not a method with 'controller: static', which R* is taken from")
+    if baseline.tasks is not None:
+        raise InvalidValue(f"methods.{suite.baseline}.tasks: the baseline runs on every task, R* is taken from it")
+
+
+def _check_seeds(suite: Suite) -> None:
+    from hyperprompt.pipeline.constants import SEEDS as SCALE_SEEDS
+
+    tests = [("seeds" if task.seeds == suite.seeds else f"tasks.{i}.seeds", task.tests) for i, task in enumerate(suite.tasks)]
+    held: dict[int, str] = dict.fromkeys(SCALE_SEEDS, "the fixed task scale")
+    for key, seeds in (("target.seeds", suite.references), ("tuning_seeds", suite.searches), *tests):
+        if overlap := sorted(seed for seed in seeds if seed in held):
+            raise InvalidValue(f"{key}: {overlap[0]} also serves {held[overlap[0]]}; seeds of different purposes are disjoint")
+        if key in ("target.seeds", "tuning_seeds"):  # two tasks may have the same test seeds
+            held |= dict.fromkeys(seeds, key)

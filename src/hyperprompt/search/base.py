@@ -1,7 +1,7 @@
 """Offline tuners: one whole training run a trial, one score back. `ask()` for the next theta, `tell(theta, score)` its score.
 
-A tuner is a function of (space, seed, what it was told) and of nothing else: one that is rebuilt and told the same trials asks
-for the same next one, whether or not it was asked in between. So a benchmark that was killed replays its finished trials.
+A tuner is a function of its `Search` and of what it was told, of nothing else: rebuilt and told the same trials, it asks for
+the same next one, whether or not it was asked in between. So a benchmark that was killed replays its finished trials.
 """
 
 from __future__ import annotations
@@ -15,6 +15,19 @@ import numpy as np
 
 from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a tuner is made for: all that its proposals may depend on beside the scores it is told."""
+
+    space: HyperparameterSpace
+    """Its defaults are the first trial."""
+    seed: int
+    trials: int
+    """How many runs it is going to propose."""
+    algorithm: str
+    env: str
 
 
 @runtime_checkable

@@ -1,7 +1,8 @@
 """Optuna's samplers: TPE (Bergstra et al. 2011, multivariate) and a Gaussian process with log expected improvement.
 
 Each proposal builds a study in memory from the trials, so that nothing of Optuna's state outlives it. The samplers see every
-hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1].
+hyperparameter on its own scale: integers as integers in log scale, all else as its position in [0, 1]. Of the first `STARTUP`
+trials one has the defaults and the others are drawn at random; Optuna's own ten would make a search of eight a random one.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from hyperprompt.errors import MissingDependency
+from hyperprompt.errors import InvalidValue, MissingDependency
 from hyperprompt.hyperparameters import Hyperparameter, HyperparameterSpace, Theta
-from hyperprompt.search.base import Trial
+from hyperprompt.search.base import Search, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
-
 STARTUP = 4
-"""Trials before a sampler looks at scores, the defaults among them. Optuna's own are ten: a search of eight, which is what a
-budget of whole runs allows, would be random search."""
+"""Trials before a sampler's model has a say."""
 
 
-def check(*modules: str) -> None:
-    """Raises MissingDependency if Optuna, or one of `modules`, is not installed. Imports nothing."""
+def check(search: Search, *modules: str) -> None:
+    """Whether a sampler can do the search, without importing anything.
+
+    Raises:
+        MissingDependency: Optuna, or one of `modules`, is not installed.
+        InvalidValue: so few trials that its model would never be asked.
+    """
+    if search.trials <= STARTUP:
+        raise InvalidValue(f"trials must be above {STARTUP}, not {search.trials}: the first {STARTUP} look at no score")
     for module in ("optuna", *modules):
         if find_spec(module) is None:
             raise MissingDependency(f"a tuner of Optuna ({module})", "tune")

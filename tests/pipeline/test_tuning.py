@@ -3,8 +3,8 @@
 import pytest
 
 from hyperprompt.config import RunConfig
-from hyperprompt.pipeline.methods import search_space
 from hyperprompt.pipeline.resolve import resolve
+from hyperprompt.pipeline.tuning import search_space
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from hyperprompt import cli
-from hyperprompt.pipeline import methods, suite_file
+from hyperprompt.pipeline import methods
+from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.constants import SEEDS
-from hyperprompt.pipeline.suite import settings
 
 STATIC = {"static": {"controller": "static"}}
 GOOD: dict[str, Any] = {"tasks": ["CartPole-v1"], "methods": STATIC}
@@ -63,25 +63,14 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     ),
     "seeds that tune": ({"seeds": [1, 7], "tuning_seeds": [7]}, ["seeds: 7", "tuning_seeds"]),
     "seeds of the target": ({"seeds": [1, 7], "target": {"seeds": [7]}}, ["seeds: 7", "target.seeds"]),
-    "one seed, or yes": ({"seeds": True}, ["seeds"]),
-    "a method on a task that is not there": (
-        method(controller="random", tasks=["Acrobot-v1"]),
-        ["methods.mine.tasks", "CartPole"],
+    "seeds of one task that tune": (
+        {"tasks": ["Acrobot-v1", {"env": "CartPole-v1", "seeds": [7]}], "tuning_seeds": [7]},
+        ["tasks.1.seeds: 7", "tuning_seeds"],
     ),
-    "a method on no task": (method(controller="random", tasks=[]), ["methods.mine.tasks"]),
-    "a baseline on some tasks": (
-        {"tasks": ["CartPole-v1", "Acrobot-v1"], "methods": {"static": {"controller": "static", "tasks": ["CartPole-v1"]}}},
-        ["baseline", "every task"],
-    ),
-    "a method called what the zero line is": (
-        {"methods": {**STATIC, "static, other seeds": {"controller": "random"}}},
-        ["zero"],
-    ),
-    "a method twice": (
-        "tasks: [CartPole-v1]\nmethods:\n  a: {controller: static}\n  a: {controller: random}\n",
-        ["line 4", "'a'", "twice"],
-    ),
-    "seeds of one task that tune": ({"tasks": [{"env": "CartPole-v1", "seeds": [7]}], "tuning_seeds": [7]}, ["seeds: 7"]),
+    "zero seeds that no task takes": ({"seeds": 0, "tasks": [{"env": "CartPole-v1", "seeds": 1}]}, ["seeds: ", "between 1"]),
+    "seeds: true": ({"seeds": True}, [" seeds: expected", "True"]),
+    "seeds of one task: true": ({"tasks": [{"env": "CartPole-v1", "seeds": True}]}, [" tasks.0.seeds: expected", "True"]),
+    "seed that is a word": ({"target": {"seeds": ["one"]}}, [" target.seeds: expected", "'one'"]),
     "no seeds of one task": ({"tasks": [{"env": "CartPole-v1", "seeds": 0}]}, ["tasks.0.seeds", "between 1"]),
     "seeds of the scale": ({"seeds": [SEEDS[0]]}, ["fixed task scale"]),
     "seeds twice": ({"seeds": [1, 2, 1]}, ["seeds: named twice: 1"]),
@@ -99,6 +88,21 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
     "baseline that steers": ({"baseline": "mine", **method(controller="random")}, ["baseline", "static"]),
     "meta-training of nobody": ({"meta_training_steps": {"llm": 5}}, ["meta_training_steps", "'llm'"]),
+    "tasks of a method": (
+        method(controller="random", tasks=["CartPol"]),
+        ["methods.mine.tasks", "'CartPol'", "'CartPole-v1'"],
+    ),
+    "no tasks of a method": (method(controller="random", tasks=[]), ["methods.mine.tasks is empty"]),
+    "tasks of the baseline": ({"methods": {"static": {"controller": "static", "tasks": ["CartPole-v1"]}}}, ["static.tasks"]),
+    "name of the zero line": (
+        {"methods": {**STATIC, "static, other seeds": {"controller": "random"}}},
+        ["other seeds", "call"],
+    ),
+    "trials that look at nothing": (method(tuner="tpe", trials=4), ["methods.mine", "trials must be above 4"]),
+    "learning rate": (method(controller="random", set={"agent.learning_rate": -1}), ["mine on CartPole-v1", "positive"]),
+    "epochs": ({"set": {"agent": {"n_epochs": "ten"}}}, ["static on CartPole-v1", "agent.n_epochs", "'ten'"]),
+    "language model": (method(controller="llm:no-such-model"), ["mine on CartPole-v1", "'no-such-model'"]),
+    "a key twice": ("methods:\n  a: {tuner: tpe}\n  a: {population: 4}", ["line 3", "'a' stands there twice"]),
     "YAML": ("tasks: [CartPole-v1", ["suite.yaml, line", "YAML"]),
     "a list": ("- 1", ["suite.yaml", "list"]),
 }
@@ -129,32 +133,32 @@ def test_a_missing_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_counts_become_seeds_that_never_meet(tmp_path: Path) -> None:
-    suite = suite_file.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
+    suite = suites.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
     assert suite.tests == {"test": tuple(range(1000))}
     assert not {*suite.tests["test"]} & {*suite.searches} | {*suite.searches} & {*suite.references}
 
 
 def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
     tasks: list[Any] = [{"env": "CartPole-v1", "seeds": 2}, {"env": "Acrobot-v1", "seeds": [5, 4]}, "Pendulum-v1"]
-    suite = suite_file.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
+    suite = suites.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
     assert [task.tests for task in suite.tasks] == [(0, 1), (5, 4), (0, 1, 2)]
     assert suite.tests == {"test, CartPole-v1": (0, 1), "test, Acrobot-v1": (5, 4), "test, Pendulum-v1": (0, 1, 2)}
     sizes = [methods.size(case, case.task.tests) for case in methods.cases(suite)]
     assert sizes == [2, 2, 3]
 
 
-def test_a_method_may_run_on_some_tasks_only(tmp_path: Path) -> None:
-    entries = {**STATIC, "mine": {"controller": "random", "tasks": ["Acrobot-v1"]}}
-    suite = suite_file.load(write(tmp_path, {"tasks": ["CartPole-v1", "Acrobot-v1"], "methods": entries}))
-    assert [(c.task.label, c.name) for c in methods.cases(suite)] == [
-        ("CartPole-v1", "static"),
-        ("Acrobot-v1", "static"),
-        ("Acrobot-v1", "mine"),
+def test_a_method_may_be_kept_to_some_tasks(tmp_path: Path) -> None:
+    """So that a preset which only some of them have can stand in one table with the rest."""
+    tasks = [{"env": "CartPole-v1", "name": "cart"}, "Catch-v0"]
+    suite = suites.load(write(tmp_path, {"tasks": tasks, **method(controller="static", preset="published", tasks=["cart"])}))
+    assert [(case.task.label, case.name) for case in methods.cases(suite)] == [
+        *(("cart", "static"), ("cart", "mine"), ("Catch-v0", "static"))
     ]
+    methods.check(suite)
 
 
 def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_path: Path) -> None:
-    suite = suite_file.load(
+    suite = suites.load(
         write(
             tmp_path,
             {
@@ -164,7 +168,7 @@ def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_p
             },
         )
     )
-    found = settings(suite, suite.tasks[0], suite.methods["mine"])
+    found = suites.settings(suite, suite.tasks[0], suite.methods["mine"])
     assert found["agent"] == {"n_steps": 32, "n_epochs": 5, "learning_rate": 1e-3}
     assert (found["every"], found["n_envs"]) == (500, 2)
     assert suite.set["agent"] == {"n_steps": 32, "n_epochs": 3}, "the suite's own settings are not changed"
@@ -175,4 +179,4 @@ SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_every_shipped_suite_is_a_good_one(path: Path) -> None:
-    methods.check(suite_file.load(path))
+    methods.check(suites.load(path))

@@ -1,0 +1,64 @@
+"""Between runs and tuners: what is searched of a run's configuration, how a trial is run, and what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from hyperprompt.config import RunConfig
+from hyperprompt.envs import make as envs
+from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
+from hyperprompt.meta.run import selected
+from hyperprompt.pipeline.results import Record
+from hyperprompt.search import registry
+from hyperprompt.search.base import Search, Tuner
+
+
+class SearchFailed(Exception):
+    """A search has no settings to offer; says why."""
+
+
+@contextmanager
+def failing_the_search() -> Iterator[None]:
+    """Turns every error of a tuner, which may be anybody's code, into SearchFailed: the other runs are to go on."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())  # in one line: of longer ones the report shows the last
+        raise SearchFailed(f"the tuner failed: {type(error).__name__}: {said}") from error
+
+
+def create(name: str, config: RunConfig, trials: int, seed: int) -> Tuner:
+    """The tuner called `name` for runs of a resolved configuration.
+
+    Raises:
+        HyperPromptError: see `search.registry.create`.
+    """
+    return registry.create(name, Search(search_space(config), seed, trials, config.algorithm, config.env))
+
+
+def search_space(config: RunConfig) -> HyperparameterSpace:
+    """What a tuner searches for a resolved configuration: its `tune` and `bounds`, begun at its own agent settings."""
+    dimensions = 1
+    if config.algorithm == "sac":
+        dimensions = envs.describe(config.env, **config.env_options).action_size
+    given = {k: float(v) for k, v in config.agent.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    space = for_algorithm(config.algorithm, dimensions).starting_at(given)
+    return selected(space, config.algorithm, config.tune, config.bounds)
+
+
+def arguments(space: HyperparameterSpace, theta: Theta) -> dict[str, float | int]:
+    """theta as constructor arguments of the algorithm: the values that a run would be given, integers as such."""
+    values = space.values(theta)
+    return {h.name: int(values[h.name]) if h.scale == "integer" else float(values[h.name]) for h in space}
+
+
+def fixed(config: RunConfig, constant: Mapping[str, float | int]) -> RunConfig:
+    """The static run with these settings from its first update on."""
+    return config.model_copy(update={"agent": {**config.agent, **constant}})
+
+
+def score(record: Record, what: str) -> float | None:
+    """What a tuner is told: the trial's AUC or final return; None if it failed or no episode ended."""
+    value = record["result"][what] if "error" not in record else None
+    return None if value is None else float(value)
