@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperprompt.evaluation import benchmark_report, benchmark_tables
+from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -167,7 +167,7 @@ def test_a_failed_run_takes_its_method_out_of_the_comparison_but_not_off_the_tab
     assert made.comparable("broken") == []
     assert math.isnan(made.aggregate("broken", "auc", np.mean).value)
     assert task.cells["broken"].single.tolist() == [[100, 100, T], [1, 1, 0]], "a failed run did not reach R*"
-    row = next(row for row in benchmark_tables.on_task(made, task).rows if row[0] == "broken")
+    row = next(row for row in benchmark_task_tables.on_task(made, task).rows if row[0] == "broken")
     assert row[1] == "3 (1 failed)"
 
 
@@ -177,14 +177,14 @@ def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> N
     assert task.target.value is None
     assert task.scale is None
     assert math.isnan(made.steps_ratio("other", "single").value)
-    assert "no R*" in benchmark_tables.on_task(made, task).note
+    assert "no R*" in benchmark_task_tables.on_task(made, task).note
     assert verdict(made.difference(task, "other", "auc")) == "win", "raw returns are compared in any case"
 
 
 def test_the_settings_found_are_those_that_differ_from_the_first_trial() -> None:
     trials = (run(500, 7001, learning_rate=1e-3, gamma=0.9), run(400, 7001, learning_rate=1e-2, gamma=0.9))
     found = [Outcome("task", "tpe", 0, run(400, 0, learning_rate=1e-2, gamma=0.9), trials, 7001)]
-    table = benchmark_tables.found(compare(STATIC, found))
+    table = benchmark_task_tables.found(compare(STATIC, found))
     assert table is not None
     assert table.rows == (("task", "tpe", "7001", "2", "learning_rate 0.01"),)
 

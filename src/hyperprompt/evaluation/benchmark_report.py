@@ -12,6 +12,7 @@ from typing import Any
 from hyperprompt.durable import atomic_write
 from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
+from hyperprompt.evaluation import benchmark_task_tables as task_tables
 from hyperprompt.evaluation import plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
 from hyperprompt.evaluation.comparison import Run, hyperparameters, number
@@ -53,14 +54,14 @@ def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     if "single" in protocol.accounts:
         parts += [text.overall(tables), *(text.gains(tables, name) for name in text.METRICS)]
     parts += [text.totals(tables)] if "total" in protocol.accounts else []
-    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
+    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), task_tables.found(tables)]
     return [part for part in parts if part is not None]
 
 
 def _markdown(tables: Tables, protocol: Protocol) -> str:
     parts = [f"# Benchmark {protocol.name}", *_said(tables, protocol)]
     parts += [table.markdown() for table in _tables(tables, protocol)]
-    parts += ["## Tasks", *(text.on_task(tables, task).markdown() for task in tables.tasks)]
+    parts += ["## Tasks", *(task_tables.on_task(tables, task).markdown() for task in tables.tasks)]
     parts += [
         f"## Protocol\n\nCommand: `{protocol.command}`\n\nVersions: {_versions(tables)}",
         f"```yaml\n{protocol.suite}```",
@@ -157,7 +158,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
 
     colours = plots.styles(tables.methods)
     return {
-        "table": text.on_task(tables, task),
+        "table": task_tables.on_task(tables, task),
         "curves": curves(runs, plots.WIDE) if runs else None,
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
         "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,

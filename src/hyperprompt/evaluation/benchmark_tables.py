@@ -1,4 +1,4 @@
-"""A benchmark's numbers as tables of text, the same ones for the Markdown file and for the page."""
+"""A benchmark's numbers over tasks as tables of text, the same ones for the Markdown file and for the page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
-from hyperprompt.evaluation.censoring import median_steps
+from hyperprompt.evaluation.benchmark import Tables, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
 from hyperprompt.evaluation.coverage import nearest, recorded, size_name
-from hyperprompt.evaluation.gains import payback, spread
-from hyperprompt.evaluation.statistics import Array, Estimate
+from hyperprompt.evaluation.gains import payback
+from hyperprompt.evaluation.statistics import Estimate
 from hyperprompt.evaluation.table import Table
 
 METRICS = {"auc": "AUC", "final_return": "final return"}
@@ -24,15 +23,6 @@ def interval(estimate: Estimate) -> str:
     if math.isnan(estimate.low):
         return number(estimate.value)
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
-
-
-def _mean(values: Array) -> str:
-    """Mean ± standard deviation over the seeds with a value."""
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return NOT_KNOWN
-    deviation = spread(known).std
-    return number(float(known.mean())) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
 
 
 def wins(tables: Tables, name: str) -> Table:
@@ -157,77 +147,6 @@ def covered(tables: Tables) -> Table | None:
 
 def _ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
-
-
-def on_task(tables: Tables, task: TaskTable) -> Table:
-    """Everything measured on one task, raw units first."""
-    rows = []
-    for method, cell in task.cells.items():
-        row = [method, f"{len(cell.outcomes)}" + (f" ({cell.failed} failed)" if cell.failed else "")]
-        row += [_mean(cell.figure(name)) for name in METRICS]
-        row += [_mean(task.scores(method, name)) if task.scale else NOT_KNOWN for name in METRICS]
-        for name in METRICS:
-            if method == tables.baseline:
-                row.append(NOT_KNOWN)
-                continue
-            estimate = tables.difference(task, method, name)
-            row.append(f"{interval(estimate)} {verdict(estimate)}")
-        row += [_reached(sample, task) for sample in (cell.single, cell.total)]
-        row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]
-        row.append(number(cell.beside))
-        rows.append(tuple(row))
-    header = (
-        *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
-        *("final against baseline", "median steps to R*", "the same, by steps in all", "wall seconds", "adapt seconds"),
-        *("gradient updates", "steps beside it"),
-    )
-    return Table(task.name, header, tuple(rows), _task_note(tables, task))
-
-
-def _reached(sample: Array, task: TaskTable) -> str:
-    """Median of censored steps, (2, n), and how many of the n reached R*."""
-    if task.target.value is None:
-        return NOT_KNOWN
-    median = median_steps(sample)
-    steps = number(median) if math.isfinite(median) else f"> {number(float(sample[0].max()))}"
-    return f"{steps} ({int(sample[1].sum())} of {sample.shape[1]})"
-
-
-def _task_note(tables: Tables, task: TaskTable) -> str:
-    mean, error = task.random
-    target = f"R* = {number(task.target.value)}" if task.target.value is not None else f"no R*: {task.target.reason}"
-    if task.scale is None:
-        scale = "no scale: static ends no better than random actions"
-    else:
-        source = "the task's fixed scale" if task.fixed else "made from this suite's separate static runs"
-        scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"
-    return (
-        f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
-        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
-        "own steps to it are in-sample."
-    )
-
-
-def found(tables: Tables) -> Table | None:
-    """What the searches found: best trial and first one."""
-    rows = []
-    for task in tables.tasks:
-        for method, cell in task.cells.items():
-            for search in cell.searches if cell.tuned else []:
-                first = search.trials[0]
-                settings = _changed(first["config"]["agent"], search.run["config"]["agent"])
-                rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
-    header = ("task", "method", "tuning seed", "trials", "settings found")
-    return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None
-
-
-def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    changes = [f"{k} {_plain(v)}" for k, v in after.items() if before.get(k) != v]
-    return ", ".join(changes) or "the first trial's: the settings every run begins with"
-
-
-def _plain(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:
