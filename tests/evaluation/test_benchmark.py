@@ -155,6 +155,15 @@ def test_the_normalised_gain_over_each_other_method() -> None:
     assert table.rows[2][2].startswith(f"{MINUS}1 "), table.rows
 
 
+def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
+    made = compare(STATIC, outcomes("quick", 100, 100, 100), outcomes("slow", 200, 200, 200))
+    assert made.steps_ratio("quick", "single", "slow").value == pytest.approx(0.5)
+    table = benchmark_tables.step_ratios(made, "single")
+    assert table.header == ("method", "over static", "over quick", "over slow", "over static, other seeds")
+    quick, slow = table.rows[1:3]
+    assert (quick[2], quick[3][:4], slow[2][:2]) == (NOT_KNOWN, "0.5 ", "2 ")
+
+
 def test_an_interval_that_touches_0_decides_nothing() -> None:
     assert verdict(Estimate(0.5, 0.0, 1.0)) == "open"
 

@@ -102,15 +102,17 @@ class Tables:
         samples = ({t.name: t.cells[m].figure("wall_seconds") for t in tasks} for m in (method, self.baseline))
         return self._bootstrap(statistics.mean_ratio, *samples)
 
-    def steps_ratio(self, method: str, account: str) -> Estimate:
-        """Mean steps to R* over the baseline's, geometric mean over tasks with a target; below 1 is faster.
+    def steps_ratio(self, method: str, account: str, against: str = "") -> Estimate:
+        """Mean steps to R* over another method's, by default the baseline's; below 1 is faster.
 
+        The geometric mean over the tasks with a target that both were run on.
         Restricted to T in both accounts: no run of the baseline was watched for longer.
         """
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
+        pair = (method, against or self.baseline)
+        tasks = [t for t in self.tasks if t.target.value is not None and all(m in t.cells for m in pair)]
         if not tasks:
             return UNKNOWN
-        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in (method, self.baseline))
+        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in pair)
         horizons = {t.name: t.total_steps for t in tasks}
         return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
 

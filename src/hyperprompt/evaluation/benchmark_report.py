@@ -20,8 +20,6 @@ from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spen
 from hyperprompt.evaluation.report import page, picture
 from hyperprompt.evaluation.table import Table
 
-ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -52,8 +50,10 @@ def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
     parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
     if "single" in protocol.accounts:
-        parts += [text.overall(tables), *(text.gains(tables, name) for name in text.METRICS)]
-    parts += [text.totals(tables)] if "total" in protocol.accounts else []
+        parts += [text.overall(tables), text.step_ratios(tables, "single")]
+        parts += [text.gains(tables, name) for name in text.METRICS]
+    if "total" in protocol.accounts:
+        parts += [text.totals(tables), text.step_ratios(tables, "total")]
     parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), task_tables.found(tables)]
     return [part for part in parts if part is not None]
 
@@ -131,7 +131,7 @@ def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
     for account in protocol.accounts:
         rows = [(method, tables.steps_ratio(method, account)) for method in others]
         label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
-        found.append((f"Steps to R*, {ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
+        found.append((f"Steps to R*, {text.ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
     for name, what in text.METRICS.items():
         aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
         own = dict(aggregates)[tables.baseline].value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hyperprompt.evaluation.statistics import Estimate
 from hyperprompt.evaluation.table import Table
 
 METRICS = {"auc": "AUC", "final_return": "final return"}
+ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
 
 
 def interval(estimate: Estimate) -> str:
@@ -78,15 +79,30 @@ def overall(tables: Tables) -> Table:
 
 def gains(tables: Tables, name: str) -> Table:
     """By how much each method is above each other one, in the task scale."""
-    rows = [
-        (method, *(NOT_KNOWN if method == other else interval(tables.gain(method, other, name)) for other in tables.methods))
-        for method in tables.methods
-    ]
     note = (
         "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
         "actions, below 0 the method of the row loses to that of the column."
     )
-    return Table(f"Normalised gain: {METRICS[name]}", ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
+    return _pairs(tables, f"Normalised gain: {METRICS[name]}", lambda m, other: tables.gain(m, other, name), note)
+
+
+def step_ratios(tables: Tables, account: str) -> Table:
+    """What share of each other method's steps to R* each method needs, in one of ACCOUNTS."""
+    note = (
+        "Steps to R* of the method of the row over those of the column's, geometric mean over tasks: below 1 it needs fewer, "
+        "0.7 is 30% fewer."
+    )
+    return _pairs(
+        tables, f"Steps to R*, ratios, {ACCOUNTS[account]}", lambda m, other: tables.steps_ratio(m, account, other), note
+    )
+
+
+def _pairs(tables: Tables, title: str, figure: Callable[[str, str], Estimate], note: str) -> Table:
+    """A figure of every method against every other one."""
+    rows = [
+        (m, *(NOT_KNOWN if m == other else interval(figure(m, other)) for other in tables.methods)) for m in tables.methods
+    ]
+    return Table(title, ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
 
 
 def _cost(tables: Tables, method: str) -> str:
