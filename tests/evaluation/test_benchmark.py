@@ -122,13 +122,32 @@ def test_a_population_counts_all_members_in_the_total_account_only() -> None:
     assert cell.beside == 3 * T
 
 
-def test_the_ratio_of_the_total_account_looks_no_further_than_T() -> None:
-    trials = (run(NEVER, 7001),)
-    found = [Outcome("task", "tpe", seed, run(100, seed), trials, 7001) for seed in (0, 1, 2)]
+def test_a_tuner_pays_its_search_before_a_run_under_its_own_settings() -> None:
+    """Its first trial has the settings of static and reaches R* first; that is not the tuner's doing."""
+    trials = (run(100, 7001), run(100, 7001))
+    found = [Outcome("task", "tpe", seed, run(200, seed), trials, 7001) for seed in (0, 1, 2)]
     made = compare(STATIC, found)
-    assert made.steps_ratio("tpe", "single").value == pytest.approx(100 / 600)
-    assert made.steps_ratio("tpe", "total").value == pytest.approx(1000 / 600)
-    assert made.saved_steps("tpe") == pytest.approx(500)
+    (task,) = made.tasks
+    assert task.budget == 3 * T
+    assert made.steps_ratio("tpe", "single").value == pytest.approx(200 / 600)
+    assert made.steps_ratio("tpe", "total").value == pytest.approx((2 * T + 200) / 600)
+    assert made.steps_ratio("static", "total", "tpe").value == pytest.approx(600 / (2 * T + 200))
+    row = next(row for row in benchmark_tables.totals(made).rows if row[0] == "tpe")
+    assert (*row[1:3], *row[4:]) == ("3", "2.2", "3 of 3", "1 of 1")
+    assert made.saved_steps("tpe") == pytest.approx(400)
+
+
+def test_what_ends_early_without_the_target_is_not_cheap_for_that() -> None:
+    found = [Outcome("task", "tpe", seed, run(NEVER, seed), (run(NEVER, 7001),) * 3, 7001) for seed in (0, 1)]
+    made = compare(STATIC, found, outcomes("never", NEVER, NEVER), outcomes("pbt", NEVER, NEVER, members=2))
+    steps = [made.tasks[0].steps(method, "total") for method in ("tpe", "never", "pbt")]
+    assert steps == [4 * T] * 3
+    assert made.steps_ratio("never", "total", "tpe").value == pytest.approx(1.0)
+
+
+def test_without_a_search_or_a_population_the_accounts_agree() -> None:
+    made = compare(STATIC, outcomes("other", 300, NEVER, 700))
+    assert made.steps_ratio("other", "total") == made.steps_ratio("other", "single")
 
 
 def test_wins_and_losses() -> None:

@@ -1,9 +1,10 @@
 """The numbers of a benchmark: one method on one task, and over tasks with intervals. Two accounts that are never mixed.
 
 *Single*: one run each on the test seeds; what a tuner spent on finding its settings stands beside it.
-*Total*: environment steps spent in all. A tuner's trials come first, in order, then its final run; R* counts as reached at the
-first sustained crossing within any of these runs, which favours the tuner: the agent of a lucky trial is taken as the result.
-Its unit is the search, not the test seed.
+*Total*: environment steps in all until a run under the method's own settings holds R*: a search comes before it, all members
+of a population count, and what misses R* runs again while the budget B lasts, the most that any method spends on the task for
+its search and one run (`censoring.Spending`). So nothing is cheap for having ended early without R*, and a tuner's first trial,
+which has the settings of static, does not pass for the tuner.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hyperprompt.envs.scale import TaskScale, task_scale
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
-from hyperprompt.evaluation.censoring import Target, restricted_mean, sample_efficiency, target_return
+from hyperprompt.evaluation.censoring import Spending, Target, step_ratio, target_return
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap
 
@@ -46,6 +47,18 @@ class TaskTable:
         """AUC or final return in the scale, (n_seeds,)."""
         assert self.scale is not None
         return np.array([self.scale.score(value) for value in self.cells[method].figure(name)])
+
+    @property
+    def budget(self) -> float:
+        """B: the most that a method of the suite spends here for its search and one run."""
+        return max(cell.spending().least for cell in self.cells.values())
+
+    def spending(self, method: str, account: str) -> Spending:
+        return self.cells[method].spending(self.budget) if account == "total" else Spending(self.total_steps)
+
+    def steps(self, method: str, account: str) -> float:
+        """Expected environment steps to R*."""
+        return float(self.spending(method, account).steps(self.cells[method].single))
 
     def complete(self, method: str) -> bool:
         """Whether every run of the method has a return, so that it may be compared."""
@@ -103,28 +116,29 @@ class Tables:
         return self._bootstrap(statistics.mean_ratio, *samples)
 
     def steps_ratio(self, method: str, account: str, against: str = "") -> Estimate:
-        """Mean steps to R* over another method's, by default the baseline's; below 1 is faster.
+        """Expected steps to R* over another method's, by default the baseline's; below 1 is faster.
 
         The geometric mean over the tasks with a target that both were run on.
-        Restricted to T in both accounts: no run of the baseline was watched for longer.
         """
         pair = (method, against or self.baseline)
-        tasks = [t for t in self.tasks if t.target.value is not None and all(m in t.cells for m in pair)]
+        tasks = self.targeted(*pair)
         if not tasks:
             return UNKNOWN
-        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in pair)
-        horizons = {t.name: t.total_steps for t in tasks}
-        return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
+        ours, theirs = ({t.name: t.spending(m, account) for t in tasks} for m in pair)
+        samples = ({t.name: t.cells[m].single for t in tasks} for m in pair)
+        return self._bootstrap(step_ratio, *samples, ours=ours, theirs=theirs)
+
+    def targeted(self, *methods: str) -> list[TaskTable]:
+        """The tasks with a target that all of the methods were run on."""
+        return [t for t in self.tasks if t.target.value is not None and all(m in t.cells for m in methods)]
 
     def saved_steps(self, method: str) -> float:
         """Environment steps to R* that a run saves against the baseline, mean over tasks (single account); NaN without any."""
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
-        pairs = [(t.cells[self.baseline].single, t.cells[method].single, t.total_steps) for t in tasks]
-        saved = [restricted_mean(b, end) - restricted_mean(m, end) for b, m, end in pairs]
+        saved = [t.steps(self.baseline, "single") - t.steps(method, "single") for t in self.targeted(method)]
         return float(np.mean(saved)) if saved else math.nan
 
-    def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any]) -> Estimate:
-        return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence)
+    def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any], **options: Any) -> Estimate:
+        return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence, **options)
 
 
 def verdict(estimate: Estimate) -> str:

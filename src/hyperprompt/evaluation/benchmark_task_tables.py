@@ -39,13 +39,14 @@ def on_task(tables: Tables, task: TaskTable) -> Table:
             estimate = tables.difference(task, method, name)
             row.append(f"{interval(estimate)} {verdict(estimate)}")
         row += [_reached(sample, task) for sample in (cell.single, cell.total)]
+        row.append(NOT_KNOWN if task.target.value is None else number(task.steps(method, "total")))
         row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]
         row.append(number(cell.beside))
         rows.append(tuple(row))
     header = (
         *("method", "runs", "AUC", "final return", "AUC, scaled", "final, scaled", "AUC against baseline"),
-        *("final against baseline", "median steps to R*", "the same, by steps in all", "wall seconds", "adapt seconds"),
-        *("gradient updates", "steps beside it"),
+        *("final against baseline", "median steps to R*", "the same in a search", "expected steps in all"),
+        *("wall seconds", "adapt seconds", "gradient updates", "steps beside it"),
     )
     return Table(task.name, header, tuple(rows), _task_note(tables, task))
 
@@ -70,7 +71,7 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
     return (
         f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
         f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
-        "own steps to it are in-sample."
+        "own steps to it are in-sample. 'In a search': its trials, the first of which has the settings of static, then a run."
     )
 
 

@@ -23,7 +23,7 @@ import typer
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.censoring import censored, step_ratio
+from hyperprompt.evaluation.censoring import Spending, censored, step_ratio
 from hyperprompt.evaluation.statistics import Aggregate, Array, bootstrap
 
 ADVANTAGE = 0.1
@@ -124,7 +124,8 @@ def coverage(
     if min(seeds, default=0) < 2 or simulations < 1:
         raise InvalidValue(f"coverage needs tasks of at least 2 seeds and a simulation, not {list(seeds)} and {simulations}")
     what = STATISTICS[statistic]
-    options: dict[str, Any] = {"horizons": {f"{i:03}": CENSORED_AT for i in range(len(seeds))}} if what.steps else {}
+    spending = {f"{i:03}": Spending(CENSORED_AT) for i in range(len(seeds))}
+    options: dict[str, Any] = {"ours": spending, "theirs": spending} if what.steps else {}
     advantages = (ADVANTAGE, 0.0)[: what.methods]
     grid = [(np.arange(QUANTILES) + 0.5) / QUANTILES] * len(seeds)
     truth = float(what.aggregate(*(_method(what, noise, a, grid) for a in advantages), **options))

@@ -133,10 +133,6 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
-    def complement(self) -> Estimate:
-        """1 - this: a ratio of steps becomes the share of steps saved."""
-        return Estimate(1.0 - self.value, 1.0 - self.high, 1.0 - self.low, self.confidence)
-
 
 def bootstrap(
     aggregate: Aggregate,
