@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables
+from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -159,9 +160,9 @@ def test_wins_and_losses() -> None:
     assert verdict(made.difference(task, "one", "auc")) == "one seed"
     assert verdict(made.difference(task, made.zero_line, "auc")) == "open"
     table = benchmark_tables.wins(made, "auc")
-    assert ("better", "1: task", "0", "0") in table.rows
-    assert ("worse", "0", "1: task", "0") in table.rows
-    assert ("one", "0", "0", "1: task") in table.rows
+    assert ("better", "1: task", "0", "0", "0") in table.rows
+    assert ("worse", "0", "1: task", "0", "0") in table.rows
+    assert ("one", "0", "0", "1: task", "0") in table.rows
 
 
 def test_the_normalised_gain_over_each_other_method() -> None:
@@ -187,16 +188,55 @@ def test_an_interval_that_touches_0_decides_nothing() -> None:
     assert verdict(Estimate(0.5, 0.0, 1.0)) == "open"
 
 
-def test_a_failed_run_takes_its_method_out_of_the_comparison_but_not_off_the_table() -> None:
+def test_a_failed_run_has_the_return_of_random_actions() -> None:
     broken = [*outcomes("broken", 100, 100), Outcome("task", "broken", 2, failed(2))]
-    made = compare(STATIC, broken)
-    task = made.tasks[0]
-    assert verdict(made.difference(task, "broken", "auc")) == "not compared"
-    assert made.comparable("broken") == []
-    assert math.isnan(made.aggregate("broken", "auc", np.mean).value)
+    flat = [*STATIC, *broken]
+    made = tables(flat, outcomes("static", 400, 500), {"task": (-1.0, 0.0)}, baseline="static", share=0.9, resamples=200)
+    (task,) = made.tasks
+    assert task.returns("broken", "auc").tolist() == [1.0, 1.0, -1.0]
+    assert task.scores("broken", "final_return").tolist() == [1.0, 1.0, 0.0]
+    assert made.gain("broken", "static", "final_return").value == pytest.approx(-1 / 3)
+    assert made.difference(task, "broken", "auc").value == pytest.approx(1 / 3 - 0.5)
+    assert verdict(made.difference(task, "broken", "auc")) == "open"
     assert task.cells["broken"].single.tolist() == [[100, 100, T], [1, 1, 0]], "a failed run did not reach R*"
+    assert math.isnan(made.seconds_ratio("broken").value)
     row = next(row for row in benchmark_task_tables.on_task(made, task).rows if row[0] == "broken")
     assert row[1] == "3 (1 failed)"
+
+
+def test_a_method_that_fails_everywhere_loses() -> None:
+    made = compare(STATIC, [Outcome("task", "broken", i, failed(i)) for i in range(3)])
+    assert verdict(made.difference(made.tasks[0], "broken", "auc")) == "loss"
+    assert made.aggregate("broken", "auc", statistics.iqm).value == 0.0
+
+
+def uneven() -> Tables:
+    """Three seeds on one task and two on the other, which one method was not run on."""
+    first = [*STATIC, *outcomes("everywhere", 300, 300, 300), *outcomes("once", 100, 100, 100)]
+    second = [*outcomes("static", 600, 600), *outcomes("everywhere", 600, 600)]
+    targets = outcomes("static", 400, 500)
+    here, there = ([replace(o, task=name) for o in (*targets, *second)] for name in ("task", "other"))
+    random = {"task": (0.0, 0.0), "other": (0.0, 0.0)}
+    return tables([*first, *there[2:]], [*here[:2], *there[:2]], random, baseline="static", share=0.9, resamples=200)
+
+
+def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was() -> None:
+    made = uneven()
+    assert made.steps_ratio("everywhere", "single").value == pytest.approx(math.sqrt(300 / 600 * 600 / 600))
+    assert made.steps_ratio("once", "single", "everywhere").value == pytest.approx(100 / 300), "on the task of both"
+    assert made.gain("once", "everywhere", "auc").value == pytest.approx(0.2)
+    assert ("once", "1: task", "0", "0", "1: other") in benchmark_tables.wins(made, "auc").rows
+    assert [row[1] for row in benchmark_tables.overall(made).rows] == ["2 of 2", "2 of 2", "1 of 2", "2 of 2"]
+
+
+def test_unequal_seeds_and_absent_methods_go_through_the_files(tmp_path: Path) -> None:
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single", "total"), {"once": 1000})
+    markdown, page = (path.read_text() for path in benchmark_report.write(uneven(), protocol, tmp_path))
+    part = markdown[markdown.index("### other") : markdown.index("## Protocol")]
+    assert "| everywhere | 2 |" in part
+    assert "| once |" not in part
+    assert markdown.count("| once | 3 |") == 1
+    assert page.count("<td>once</td><td>3</td>") == 1
 
 
 def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> None:

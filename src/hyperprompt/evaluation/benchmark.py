@@ -3,7 +3,7 @@
 *Single*: one run each on the test seeds; what a tuner spent on finding its settings stands beside it.
 *Total*: environment steps in all until a run under the method's own settings holds R*: a search comes before it, all members
 of a population count, and what misses R* runs again while the budget B lasts, the most that any method spends on the task for
-its search and one run (`censoring.Spending`). So nothing is cheap for having ended early without R*, and a tuner's first trial,
+its search and one run (`censoring.Spending`). So nothing is cheap for ending early without R*, and a tuner's first trial,
 which has the settings of static, does not pass for the tuner.
 """
 
@@ -43,10 +43,18 @@ class TaskTable:
     target: Target
     cells: Mapping[str, Cell]
 
+    def returns(self, method: str, name: str) -> Array:
+        """AUC or final return, (n_seeds,). A failed run, or one in which no episode ended, has that of random actions.
+
+        Left out with its task, it would flatter the method that fails where it is worst.
+        """
+        figure = self.cells[method].figure(name)
+        return np.where(np.isfinite(figure), figure, self.random[0])
+
     def scores(self, method: str, name: str) -> Array:
-        """AUC or final return in the scale, (n_seeds,)."""
+        """AUC or final return in the scale, (n_seeds,), as `returns`: a failed run has 0."""
         assert self.scale is not None
-        return np.array([self.scale.score(value) for value in self.cells[method].figure(name)])
+        return np.array([self.scale.score(value) for value in self.returns(method, name)])
 
     @property
     def budget(self) -> float:
@@ -61,8 +69,8 @@ class TaskTable:
         return float(self.spending(method, account).steps(self.cells[method].single))
 
     def complete(self, method: str) -> bool:
-        """Whether every run of the method has a return, so that it may be compared."""
-        return method in self.cells and bool(np.isfinite(self.cells[method].figure("auc")).all())
+        """Whether every run of the method has ended, so that its seconds may be compared."""
+        return method in self.cells and not self.cells[method].failed
 
 
 @dataclass(frozen=True)
@@ -84,16 +92,15 @@ class Tables:
         return ZERO_LINE.format(baseline=self.baseline)
 
     def difference(self, task: TaskTable, method: str, name: str) -> Estimate:
-        """Mean of the method minus mean of the baseline on one task, in raw units; NaN where one of them is not complete."""
-        if not (task.complete(method) and task.complete(self.baseline)):
+        """Mean of the method minus mean of the baseline on one task, in raw units; NaN where it was not run."""
+        if method not in task.cells:
             return UNKNOWN
-        samples = [{task.name: task.cells[m].figure(name)} for m in (method, self.baseline)]
+        samples = [{task.name: task.returns(m, name)} for m in (method, self.baseline)]
         return self._bootstrap(statistics.difference(statistics.mean), *samples)
 
     def comparable(self, method: str, other: str = "") -> list[TaskTable]:
-        """The tasks with a scale on which the method and the other one, by default the baseline, are complete."""
-        other = other or self.baseline
-        return [t for t in self.tasks if t.scale is not None and t.complete(method) and t.complete(other)]
+        """The tasks with a scale that the method and the other one, by default the baseline, were run on."""
+        return [t for t in self.tasks if t.scale is not None and {method, other or self.baseline} <= t.cells.keys()]
 
     def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], against: str = "") -> Estimate:
         """An aggregate of scores over tasks, of the method or of it against another one."""
@@ -108,8 +115,8 @@ class Tables:
         return self.aggregate(method, name, statistics.difference(statistics.mean), other)
 
     def seconds_ratio(self, method: str) -> Estimate:
-        """Wall seconds of a run over the baseline's, geometric mean over tasks."""
-        tasks = self.comparable(method)
+        """Wall seconds of a run over the baseline's, geometric mean over the tasks on which no run of either failed."""
+        tasks = [t for t in self.tasks if t.complete(method) and t.complete(self.baseline)]
         if not tasks:
             return UNKNOWN
         samples = ({t.name: t.cells[m].figure("wall_seconds") for t in tasks} for m in (method, self.baseline))
@@ -144,7 +151,7 @@ class Tables:
 def verdict(estimate: Estimate) -> str:
     """What may be said of a difference: win or loss where the interval leaves 0 out, else open."""
     if math.isnan(estimate.value):
-        return "not compared"
+        return "not run"
     if math.isnan(estimate.low):
         return "one seed"
     return "win" if estimate.low > 0 else "loss" if estimate.high < 0 else "open"

@@ -32,17 +32,19 @@ def wins(tables: Tables, name: str) -> Table:
     for method in tables.methods:
         if method == tables.baseline:
             continue
-        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
+        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not run": []}
         for task in tables.tasks:
             held[verdict(tables.difference(task, method, name))].append(task.name)
-        undecided = [*held["open"], *held["one seed"], *held["not compared"]]
-        rows.append((method, _listed(held["win"]), _listed(held["loss"]), _listed(undecided)))
+        undecided = [*held["open"], *held["one seed"]]
+        rows.append((method, *(_listed(names) for names in (held["win"], held["loss"], undecided, held["not run"]))))
     note = (
         f"Against {tables.baseline}, one run each. A win or a loss: the {100 * tables.confidence:g}% interval of the "
-        f"difference of means leaves 0 out. '{tables.zero_line}' is the baseline against itself: what seeds alone do."
+        f"difference of means leaves 0 out, a failed run having the return of random actions. '{tables.zero_line}' is the "
+        "baseline against itself: what seeds alone do. Nothing is corrected for the number of comparisons: of twenty between "
+        f"equals about {20 * (1 - tables.confidence):g} would be decided by chance."
     )
     title = f"Wins and losses against {tables.baseline}: {METRICS[name]}"
-    return Table(title, ("method", "wins", "losses", "undecided"), tuple(rows), note, wrap=True)
+    return Table(title, ("method", "wins", "losses", "undecided", "not run"), tuple(rows), note, wrap=True)
 
 
 def _listed(tasks: Sequence[str]) -> str:
@@ -68,11 +70,13 @@ def overall(tables: Tables) -> Table:
         *("steps to R*, ratio", "wall seconds, ratio", "steps beside it (x T)"),
     )
     note = (
-        "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal weight. "
-        "Optimality gap: by how much runs miss 1, lower is better. P(better): chance that a run of the method is above one "
-        f"of {tables.baseline}. Ratios: geometric mean over tasks of method / {tables.baseline}, below 1 is less; a run that "
-        "missed R* counts as T. Steps beside the run are those of a tuner's search or of a population's other members; they "
-        "count in the last column only."
+        "Task scale: random actions 0, static defaults 1, a failed run 0. Tasks: with a scale; rows with unequal numbers of "
+        "them are compared with one another below only, on the tasks that both were run on. IQM: interquartile mean over "
+        "runs, every task with equal weight. Optimality gap: by how much runs miss 1, lower is better. P(better): chance "
+        f"that a run of the method is above one of {tables.baseline}. Ratios: geometric mean over tasks of method / "
+        f"{tables.baseline}, below 1 is less; a run that missed R* counts as T, seconds are of tasks without a failed run. "
+        "Steps beside the run are those of a tuner's search or of a population's other members; they count in the last "
+        "column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
@@ -80,8 +84,8 @@ def overall(tables: Tables) -> Table:
 def gains(tables: Tables, name: str) -> Table:
     """By how much each method is above each other one, in the task scale."""
     note = (
-        "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
-        "actions, below 0 the method of the row loses to that of the column."
+        "Mean over the tasks that both were run on of the difference in the task scale, one run each: 1 is what static "
+        "defaults gain over random actions, below 0 the method of the row loses to that of the column. A failed run has 0."
     )
     return _pairs(tables, f"Normalised gain: {METRICS[name]}", lambda m, other: tables.gain(m, other, name), note)
 
@@ -89,8 +93,8 @@ def gains(tables: Tables, name: str) -> Table:
 def step_ratios(tables: Tables, account: str) -> Table:
     """What share of each other method's steps to R* each method needs, in one of ACCOUNTS."""
     note = (
-        "Expected steps to R* of the method of the row over those of the column's, geometric mean over tasks: below 1 it "
-        "needs fewer, 0.7 is 30% fewer."
+        "Expected steps to R* of the method of the row over those of the column's, geometric mean over the tasks that both "
+        "were run on: below 1 it needs fewer, 0.7 is 30% fewer."
     )
     return _pairs(
         tables, f"Steps to R*, ratios, {ACCOUNTS[account]}", lambda m, other: tables.steps_ratio(m, account, other), note

@@ -30,7 +30,7 @@ def on_task(tables: Tables, task: TaskTable) -> Table:
     rows = []
     for method, cell in task.cells.items():
         row = [method, f"{len(cell.outcomes)}" + (f" ({cell.failed} failed)" if cell.failed else "")]
-        row += [_mean(cell.figure(name)) for name in METRICS]
+        row += [_mean(task.returns(method, name)) for name in METRICS]
         row += [_mean(task.scores(method, name)) if task.scale else NOT_KNOWN for name in METRICS]
         for name in METRICS:
             if method == tables.baseline:
@@ -70,8 +70,9 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
         scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"
     return (
         f"T = {number(task.total_steps)} environment steps. Random actions: {number(mean)} (standard error {number(error)}); "
-        f"{target}; {scale}. Mean ± standard deviation over seeds. R* comes from the runs of '{tables.zero_line}', so their "
-        "own steps to it are in-sample. 'In a search': its trials, the first of which has the settings of static, then a run."
+        f"{target}; {scale}. Mean ± standard deviation over seeds, a failed run having the return of random actions. R* comes "
+        f"from the runs of '{tables.zero_line}', so their own steps to it are in-sample. 'In a search': its trials, the first "
+        "of which has the settings of static, then a run."
     )
 
 
