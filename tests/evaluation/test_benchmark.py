@@ -69,12 +69,24 @@ def test_the_target_and_the_scale_come_from_the_separate_runs() -> None:
     assert task.cells["static"].single[1].sum() == 0, "static runs that end at 1 never reach it"
 
 
-def test_a_measured_task_has_its_fixed_scale() -> None:
-    runs = [Outcome("task", "static", i, run(500, i, env="CartPole-v1")) for i in range(2)]
-    (task,) = compare(runs).tasks
-    assert task.fixed
+@pytest.mark.parametrize(
+    ("differs", "fixed"),
+    [
+        ({}, True),
+        ({"steps": 15_000}, False),
+        ({"algo": "dqn"}, False),
+        ({"preset": "x"}, False),
+        ({"env_options": {"a": 1}}, False),
+    ],
+)
+def test_the_fixed_scale_holds_for_runs_like_those_it_was_measured_by(differs: dict[str, Any], fixed: bool) -> None:
+    config = {"preset": "sb3-default", "algo": "ppo", "steps": 100_000, **differs}
+    separate = outcomes("static", 400, 500, env="CartPole-v1")
+    separate = [replace(o, run={**o.run, "config": {**o.run["config"], **config}}) for o in separate]
+    (task,) = compare(STATIC, targets=separate).tasks
     assert task.scale is not None
-    assert task.scale.static == 500.0
+    assert (task.scale.static, task.fixed) == ((500.0, True) if fixed else (1.0, False))
+    assert ("fixed scale" in benchmark_task_tables.on_task(compare(STATIC, targets=separate), task).note) == fixed
 
 
 def test_a_crossing_that_is_not_sustained_or_never_made_is_censored_at_T() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperprompt.envs.scale import TaskScale, task_scale
+from hyperprompt.envs.scale import TaskScale, _table, task_scale
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
@@ -26,6 +26,7 @@ from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap
 
 ZERO_LINE = "{baseline}, other seeds"
 """The row that shows what seeds alone do: the baseline's runs under the target's seeds."""
+MEASURED_UNDER = ("preset", "algo", "steps")
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
@@ -179,8 +180,7 @@ def tables(
     found: list[TaskTable] = []
     for task in dict.fromkeys(o.task for o in outcomes):
         mine, separate = [o for o in outcomes if o.task == task], [o for o in targets if o.task == task]
-        config = mine[0].run["config"]
-        total = float(config["steps"])
+        total = float(mine[0].run["config"]["steps"])
         curves = [(o.run["curve"]["step"], o.run["curve"]["return_mean"]) for o in separate if not o.failed]
         target = target_return(curves, total, *random[task], share)
         level = math.nan if target.value is None else target.value
@@ -188,17 +188,19 @@ def tables(
         cells = {name: Cell(tuple(o for o in mine if o.method == name), total, level) for name in names}
         cells[zero] = Cell(tuple(separate), total, level)
         finals = cells[zero].figure("final_return")
-        scale, fixed = _scale(config, random[task][0], float(finals.mean()))
+        scale, fixed = _scale(separate[0].run["config"], random[task][0], float(finals.mean()))
         found.append(TaskTable(task, total, random[task], scale, fixed, target, cells))
     return Tables(baseline, tuple(found), resamples, confidence)
 
 
 def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[TaskScale | None, bool]:
-    """The fixed scale of the task where it is measured, else one from this suite's separate static runs; and which it is.
+    """The task's fixed scale if the baseline runs as it was measured, else one from its separate runs; and which it is.
 
-    None where static ends no better than random actions.
+    A task is measured under one preset, algorithm and T: what PPO reaches at 100k steps is no unit for SAC, or for 15k. None
+    where static ends no better than random actions.
     """
-    if not config["env_options"]:
+    measured = _table().get(config["env"], {})
+    if not config["env_options"] and all(measured.get(key) == config.get(key) for key in MEASURED_UNDER):
         try:
             return task_scale(config["env"]), True
         except (InvalidValue, UnknownName):
