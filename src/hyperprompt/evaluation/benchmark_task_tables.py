@@ -11,7 +11,6 @@ from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.benchmark_tables import METRICS, interval
 from hyperprompt.evaluation.censoring import median_steps
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
-from hyperprompt.evaluation.gains import spread
 from hyperprompt.evaluation.statistics import Array
 from hyperprompt.evaluation.table import Table
 
@@ -21,8 +20,7 @@ def _mean(values: Array) -> str:
     known = values[np.isfinite(values)]
     if not known.size:
         return NOT_KNOWN
-    deviation = spread(known).std
-    return number(float(known.mean())) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
+    return number(float(known.mean())) + (f" ± {number(float(known.std(ddof=1)))}" if known.size > 1 else "")
 
 
 def on_task(tables: Tables, task: TaskTable) -> Table:

@@ -69,11 +69,6 @@ def mean(scores: Scores) -> Array:
     return np.asarray(np.mean([x.mean(-1) for x in strata(scores).values()], axis=0))
 
 
-def median(scores: Scores) -> Array:
-    """Median over tasks of the mean over seeds."""
-    return np.asarray(np.median([x.mean(-1) for x in strata(scores).values()], axis=0))
-
-
 def optimality_gap(scores: Scores, gamma: float = 1.0) -> Array:
     """gamma - mean of min(score, gamma): by how much the runs miss `gamma`; lower is better."""
     return np.asarray(gamma - mean({task: np.minimum(x, gamma) for task, x in strata(scores).items()}))
