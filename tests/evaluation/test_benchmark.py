@@ -325,6 +325,13 @@ def test_the_coverage_at_the_nearest_size_stands_beside_the_results() -> None:
     assert benchmark_tables.covered(compare(outcomes("static", 100))) is None, "one seed has no interval"
 
 
+def test_coverage_is_told_of_unequal_seeds_and_of_no_other_confidence() -> None:
+    table = benchmark_tables.covered(uneven())
+    assert table is not None
+    assert [row[1] for row in table.rows] == ["1 x 2", "3, 2", "3, 2", "3, 2"]
+    assert benchmark_tables.covered(replace(uneven(), confidence=0.9)) is None
+
+
 def test_a_failed_trial_is_said(tmp_path: Path) -> None:
     found = [Outcome("task", "tpe", seed, run(200, seed), (failed(7001, 300),), 7001) for seed in (0, 1)]
     protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))

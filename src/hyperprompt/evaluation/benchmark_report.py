@@ -78,7 +78,8 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     if fewest < 5:
         said.append(
             f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
-            "corrected for small samples; what they cover stands below them."
+            "corrected for small samples; what they cover "
+            + ("stands below them." if text.covered(tables) else "was not measured.")
         )
     shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
     if shared:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.benchmark import Tables, verdict
+from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
-from hyperprompt.evaluation.coverage import nearest, recorded, size_name
+from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import Array, Estimate
 from hyperprompt.evaluation.table import Table
@@ -146,21 +146,23 @@ def _reached(samples: Sequence[Array]) -> str:
 
 
 def covered(tables: Tables) -> Table | None:
-    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's."""
-    own = [cell for task in tables.tasks for name, cell in task.cells.items() if name != tables.zero_line]
-    seeds = min(len(cell.outcomes) for cell in own)
-    tasks = max(len(tables.comparable(method)) for method in tables.methods)
-    targets = sum(task.target.value is not None for task in tables.tasks)
+    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's.
+
+    None where no interval can be made, or where it is of another confidence than those simulated.
+    """
+    scaled = [_fewest(tables, task) for task in tables.comparable(tables.baseline)]
+    targeted = [_fewest(tables, task) for task in tables.targeted(tables.baseline)]
+    smallest = [min(_fewest(tables, task) for task in tables.tasks)]
     asked = (
-        *(("difference of means", "difference on one task: wins and losses", 1), ("iqm", "IQM", tasks)),
-        *(("probability of improvement", "P(better)", tasks), ("step ratio", "steps to R*, ratio", targets)),
+        *(("difference of means", "difference on one task: wins and losses", smallest), ("iqm", "IQM", scaled)),
+        *(("probability of improvement", "P(better)", scaled), ("step ratio", "steps to R*, ratio", targeted)),
     )
     rows = []
-    for statistic, what, count in asked if seeds > 1 else ():
-        if count:
-            size = nearest(count, seeds)
+    for statistic, what, seeds in asked if tables.confidence == NOMINAL else ():
+        if min(seeds, default=0) > 1:
+            size = nearest(seeds)
             low, high = recorded()[statistic, size_name(size)]
-            rows.append((what, size_name((seeds,) * count), size_name(size), f"{low:.2f} to {high:.2f}"))
+            rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
     header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
     note = (
         "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
@@ -171,6 +173,11 @@ def covered(tables: Tables) -> Table | None:
 
 def _ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
+
+
+def _fewest(tables: Tables, task: TaskTable) -> int:
+    """Test seeds of the method that has the fewest on a task."""
+    return min(len(cell.outcomes) for method, cell in task.cells.items() if method != tables.zero_line)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:

@@ -33,6 +33,8 @@ CENSORED_AT = 1.5
 FAILING = 0.25
 MIXED = (10, 10, 10, 10, 5, 5, 3, 3)
 SIZES = (*((seeds,) * tasks for tasks in (8, 3, 2, 1) for seeds in (10, 5, 3, 2)), MIXED)
+NOMINAL = 0.95
+"""Confidence of the intervals simulated."""
 RECORDED = Path(__file__).with_name("coverage.json")
 
 
@@ -133,7 +135,9 @@ def coverage(
     held, widths = [], []
     for i in range(simulations):
         samples = [_method(what, noise, a, [rng.random(n) for n in seeds]) for a in advantages]
-        found = bootstrap(what.aggregate, *samples, seed=i, replicates=replicates, corrected=corrected, **options)
+        found = bootstrap(
+            what.aggregate, *samples, seed=i, replicates=replicates, confidence=NOMINAL, corrected=corrected, **options
+        )
         held.append(found.low <= truth <= found.high)
         widths.append(found.high - found.low)
     share = float(np.mean(held))
@@ -154,10 +158,13 @@ def recorded() -> Mapping[tuple[str, str], tuple[float, float]]:
     return {key: (min(found), max(found)) for key, found in shares.items()}
 
 
-def nearest(tasks: int, seeds: int) -> tuple[int, ...]:
-    """The one of SIZES with as many seeds on every task that lies nearest, by the logarithms of tasks and of seeds."""
-    even = [size for size in SIZES if len(set(size)) == 1]
-    return min(even, key=lambda size: math.log(len(size) / tasks) ** 2 + math.log(size[0] / seeds) ** 2)
+def nearest(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The one of SIZES nearest to seeds[i] runs on task i, by the logarithms of tasks, fewest seeds and most seeds."""
+
+    def shape(size: Sequence[int]) -> Array:
+        return np.log([len(size), min(size), max(size)])
+
+    return min(SIZES, key=lambda size: float(np.square(shape(size) - shape(seeds)).sum()))
 
 
 def main(
