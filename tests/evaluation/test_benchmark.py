@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
@@ -337,3 +338,16 @@ def test_a_failed_trial_is_said(tmp_path: Path) -> None:
     protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))
     text = benchmark_report.write(compare(STATIC, found), protocol, tmp_path)[0].read_text()
     assert text.count("Failed: tpe on task, tuning seed 7001, after 300 steps: ValueError: NaN") == 1
+
+
+def test_without_the_extras_of_the_page_the_tables_say_that_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: Any, **more: Any) -> str:
+        raise MissingDependency("the report", "report")
+
+    monkeypatch.setattr(benchmark_report, "page", missing)
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single",))
+    (markdown,) = benchmark_report.write(compare(STATIC), protocol, tmp_path)
+    assert "No report.html was written" in markdown.read_text()
+    assert "the report needs an extra" in markdown.read_text()

@@ -35,15 +35,18 @@ class Protocol:
 
 
 def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
-    """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files."""
-    markdown = folder / "table.md"
-    atomic_write(markdown, _markdown(tables, protocol))
+    """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files.
+
+    Where they are not, table.md says so.
+    """
+    markdown, page = folder / "table.md", folder / "report.html"
     try:
-        html = _html(tables, protocol)
-    except MissingDependency:
+        atomic_write(page, _html(tables, protocol))
+    except MissingDependency as missing:
+        atomic_write(markdown, f"{_markdown(tables, protocol)}\nNo report.html was written: {missing}\n")
         return [markdown]
-    atomic_write(folder / "report.html", html)
-    return [markdown, folder / "report.html"]
+    atomic_write(markdown, _markdown(tables, protocol))
+    return [markdown, page]
 
 
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
