@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.evaluation.coverage import MIXED, NOISES, RECORDED, SIZES, STATISTICS, coverage, nearest, recorded, size_name
+from hyperprompt.evaluation.coverage import NOISES, RECORDED, SIZES, STATISTICS, coverage, nearest, recorded, size_name
 
 CELLS = json.loads(RECORDED.read_text())
 
@@ -54,7 +54,7 @@ def test_the_committed_figures_can_be_made_again():
     ("here", "expected"),
     [
         *(((2,) * 2, "2 x 2"), ((3,), "1 x 3"), ((20,) * 40, "8 x 10"), ((4,) * 4, "3 x 5"), ((1000,) * 8, "8 x 10")),
-        *(((10, 10, 3, 3), size_name(MIXED)), ((3, 4), "2 x 3"), ((10, 10, 8), "3 x 10")),
+        *(((10, 10, 3, 3), "3 x 3"), ((3, 4), "2 x 3"), ((10, 10, 8), "3 x 10")),
     ],
 )
 def test_the_nearest_size_has_figures_for_every_statistic(here: tuple[int, ...], expected: str):

@@ -135,7 +135,7 @@ def totals(tables: Tables) -> Table:
         "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. A "
         f"population counts all members. Mean over tasks; the ratio to {tables.baseline} is a geometric mean. Its interval "
         "holds the spread of the runs, not that of the search. Whoever runs under the found settings many times comes near "
-        "account 1. Last column: trials count too; the first has the settings of static and shows nothing of the tuner."
+        "account 1. Last column: trials count too, which favours the tuner: the first has the settings of static."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 

@@ -159,12 +159,12 @@ def recorded() -> Mapping[tuple[str, str], tuple[float, float]]:
 
 
 def nearest(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The one of SIZES nearest to seeds[i] runs on task i, by the logarithms of tasks, fewest seeds and most seeds."""
+    """The one of SIZES with as many seeds on every task nearest to len(seeds) tasks of the fewest seeds, by their logarithms.
 
-    def shape(size: Sequence[int]) -> Array:
-        return np.log([len(size), min(size), max(size)])
-
-    return min(SIZES, key=lambda size: float(np.square(shape(size) - shape(seeds)).sum()))
+    MIXED would promise too much to fewer tasks: at 10, 10, 3, 3 seeds the interval of IQM covers 0.87 to 0.90.
+    """
+    even = [size for size in SIZES if len(set(size)) == 1]
+    return min(even, key=lambda size: math.log(len(size) / len(seeds)) ** 2 + math.log(size[0] / min(seeds)) ** 2)
 
 
 def main(
