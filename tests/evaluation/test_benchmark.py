@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task, statistics
+from hyperprompt.errors import MissingDependency
+from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -68,23 +70,24 @@ def test_the_target_and_the_scale_come_from_the_separate_runs() -> None:
     assert task.cells["static"].single[1].sum() == 0, "static runs that end at 1 never reach it"
 
 
-def configured(**config: Any) -> list[Outcome]:
-    """Static's runs with other keys of their configuration."""
-    runs = [run(500, i) for i in range(2)]
-    return [Outcome("task", "static", r["seed"], {**r, "config": {**r["config"], **config}}) for r in runs]
-
-
-def test_a_measured_task_has_its_fixed_scale() -> None:
-    (task,) = compare(configured(env="CartPole-v1", algo="sbx-ppo", steps=100_000)).tasks
-    assert task.fixed
+@pytest.mark.parametrize(
+    ("differs", "fixed"),
+    [
+        ({}, True),
+        ({"steps": 15_000}, False),
+        ({"algo": "dqn"}, False),
+        ({"preset": "x"}, False),
+        ({"env_options": {"a": 1}}, False),
+    ],
+)
+def test_the_fixed_scale_holds_for_runs_like_those_it_was_measured_by(differs: dict[str, Any], fixed: bool) -> None:
+    config = {"preset": "sb3-default", "algo": "ppo", "steps": 100_000, **differs}
+    separate = outcomes("static", 400, 500, env="CartPole-v1")
+    separate = [replace(o, run={**o.run, "config": {**o.run["config"], **config}}) for o in separate]
+    (task,) = compare(STATIC, targets=separate).tasks
     assert task.scale is not None
-    assert task.scale.static == 500.0
-
-
-@pytest.mark.parametrize("other", [{"steps": 15_000}, {"algo": "sac"}, {"env_options": {"gravity": 1.0}}])
-def test_what_static_reaches_under_other_conditions_is_no_unit(other: dict[str, Any]) -> None:
-    (task,) = compare(configured(**{"env": "CartPole-v1", "steps": 100_000, **other})).tasks
-    assert not task.fixed
+    assert (task.scale.static, task.fixed) == ((500.0, True) if fixed else (1.0, False))
+    assert ("fixed scale" in benchmark_task_tables.on_task(compare(STATIC, targets=separate), task).note) == fixed
 
 
 def test_a_crossing_that_is_not_sustained_or_never_made_is_censored_at_T() -> None:
@@ -133,25 +136,32 @@ def test_a_population_counts_all_members_in_the_total_account_only() -> None:
     assert cell.beside == 3 * T
 
 
-def test_the_ratio_of_the_total_account_looks_no_further_than_T() -> None:
-    trials = (run(NEVER, 7001),)
-    found = [Outcome("task", "tpe", seed, run(100, seed), trials, 7001) for seed in (0, 1, 2)]
+def test_a_tuner_pays_its_search_before_a_run_under_its_own_settings() -> None:
+    """Its first trial has the settings of static and reaches R* first; that is not the tuner's doing."""
+    trials = (run(100, 7001), run(100, 7001))
+    found = [Outcome("task", "tpe", seed, run(200, seed), trials, 7001) for seed in (0, 1, 2)]
     made = compare(STATIC, found)
-    assert made.steps_ratio("tpe", "single").value == pytest.approx(100 / 600)
-    assert made.steps_ratio("tpe", "total").value == pytest.approx(1000 / 600)
-    assert made.saved_steps("tpe") == pytest.approx(500)
-    assert made.steps_to_own_agent("tpe") == pytest.approx((1000 + 100) / 1000), "the trial, and then its own run"
-    assert made.steps_to_own_agent("static") == pytest.approx(0.6)
+    (task,) = made.tasks
+    assert task.budget == 3 * T
+    assert made.steps_ratio("tpe", "single").value == pytest.approx(200 / 600)
+    assert made.steps_ratio("tpe", "total").value == pytest.approx((2 * T + 200) / 600)
+    assert made.steps_ratio("static", "total", "tpe").value == pytest.approx(600 / (2 * T + 200))
+    row = next(row for row in benchmark_tables.totals(made).rows if row[0] == "tpe")
+    assert (*row[1:3], *row[4:]) == ("3", "2.2", "3 of 3", "1 of 1")
+    assert made.saved_steps("tpe") == pytest.approx(400)
 
 
-def test_steps_over_those_of_each_other_method() -> None:
-    made = compare(STATIC, outcomes("fast", 300, 300, 300), outcomes("never", NEVER, NEVER, NEVER))
-    assert made.steps_ratio("fast", "single", "never").value == pytest.approx(0.3)
-    table = benchmark_tables.efficiency(made, "single")
-    assert table.header[:3] == ("method", "over static", "over fast")
-    assert [row[0] for row in table.rows] == made.methods
-    assert table.rows[1][1].startswith("0.5 "), table.rows
-    assert table.rows[1][2] == NOT_KNOWN
+def test_what_ends_early_without_the_target_is_not_cheap_for_that() -> None:
+    found = [Outcome("task", "tpe", seed, run(NEVER, seed), (run(NEVER, 7001),) * 3, 7001) for seed in (0, 1)]
+    made = compare(STATIC, found, outcomes("never", NEVER, NEVER), outcomes("pbt", NEVER, NEVER, members=2))
+    steps = [made.tasks[0].steps(method, "total") for method in ("tpe", "never", "pbt")]
+    assert steps == [4 * T] * 3
+    assert made.steps_ratio("never", "total", "tpe").value == pytest.approx(1.0)
+
+
+def test_without_a_search_or_a_population_the_accounts_agree() -> None:
+    made = compare(STATIC, outcomes("other", 300, NEVER, 700))
+    assert made.steps_ratio("other", "total") == made.steps_ratio("other", "single")
 
 
 def test_wins_and_losses() -> None:
@@ -163,9 +173,9 @@ def test_wins_and_losses() -> None:
     assert verdict(made.difference(task, "one", "auc")) == "one seed"
     assert verdict(made.difference(task, made.zero_line, "auc")) == "open"
     table = benchmark_tables.wins(made, "auc")
-    assert ("better", "1: task", "0", "0") in table.rows
-    assert ("worse", "0", "1: task", "0") in table.rows
-    assert ("one", "0", "0", "1: task") in table.rows
+    assert ("better", "1: task", "0", "0", "0") in table.rows
+    assert ("worse", "0", "1: task", "0", "0") in table.rows
+    assert ("one", "0", "0", "1: task", "0") in table.rows
 
 
 def test_the_normalised_gain_over_each_other_method() -> None:
@@ -178,20 +188,68 @@ def test_the_normalised_gain_over_each_other_method() -> None:
     assert table.rows[2][2].startswith(f"{MINUS}1 "), table.rows
 
 
+def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
+    made = compare(STATIC, outcomes("quick", 100, 100, 100), outcomes("slow", 200, 200, 200))
+    assert made.steps_ratio("quick", "single", "slow").value == pytest.approx(0.5)
+    table = benchmark_tables.step_ratios(made, "single")
+    assert table.header == ("method", "over static", "over quick", "over slow", "over static, other seeds")
+    quick, slow = table.rows[1:3]
+    assert (quick[2], quick[3][:4], slow[2][:2]) == (NOT_KNOWN, "0.5 ", "2 ")
+
+
 def test_an_interval_that_touches_0_decides_nothing() -> None:
     assert verdict(Estimate(0.5, 0.0, 1.0)) == "open"
 
 
-def test_a_failed_run_scores_0_over_tasks_and_takes_its_method_out_of_the_comparison_on_its_own() -> None:
+def test_a_failed_run_has_the_return_of_random_actions() -> None:
     broken = [*outcomes("broken", 100, 100), Outcome("task", "broken", 2, failed(2))]
-    made = compare(STATIC, broken)
-    task = made.tasks[0]
-    assert verdict(made.difference(task, "broken", "auc")) == "not compared"
-    whole = compare(STATIC, outcomes("whole", 100, 100)).aggregate("whole", "auc", statistics.mean).value
-    assert made.aggregate("broken", "auc", statistics.mean).value == pytest.approx(2 / 3 * whole)
+    flat = [*STATIC, *broken]
+    made = tables(flat, outcomes("static", 400, 500), {"task": (-1.0, 0.0)}, baseline="static", share=0.9, resamples=200)
+    (task,) = made.tasks
+    assert task.returns("broken", "auc").tolist() == [1.0, 1.0, -1.0]
+    assert task.scores("broken", "final_return").tolist() == [1.0, 1.0, 0.0]
+    assert made.gain("broken", "static", "final_return").value == pytest.approx(-1 / 3)
+    assert made.difference(task, "broken", "auc").value == pytest.approx(1 / 3 - 0.5)
+    assert verdict(made.difference(task, "broken", "auc")) == "open"
     assert task.cells["broken"].single.tolist() == [[100, 100, T], [1, 1, 0]], "a failed run did not reach R*"
-    row = next(row for row in benchmark_task.on_task(made, task).rows if row[0] == "broken")
+    assert math.isnan(made.seconds_ratio("broken").value)
+    row = next(row for row in benchmark_task_tables.on_task(made, task).rows if row[0] == "broken")
     assert row[1] == "3 (1 failed)"
+
+
+def test_a_method_that_fails_everywhere_loses() -> None:
+    made = compare(STATIC, [Outcome("task", "broken", i, failed(i)) for i in range(3)])
+    assert verdict(made.difference(made.tasks[0], "broken", "auc")) == "loss"
+    assert made.aggregate("broken", "auc", statistics.iqm).value == 0.0
+
+
+def uneven() -> Tables:
+    """Three seeds on one task and two on the other, which one method was not run on."""
+    first = [*STATIC, *outcomes("everywhere", 300, 300, 300), *outcomes("once", 100, 100, 100)]
+    second = [*outcomes("static", 600, 600), *outcomes("everywhere", 600, 600)]
+    targets = outcomes("static", 400, 500)
+    here, there = ([replace(o, task=name) for o in (*targets, *second)] for name in ("task", "other"))
+    random = {"task": (0.0, 0.0), "other": (0.0, 0.0)}
+    return tables([*first, *there[2:]], [*here[:2], *there[:2]], random, baseline="static", share=0.9, resamples=200)
+
+
+def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was() -> None:
+    made = uneven()
+    assert made.steps_ratio("everywhere", "single").value == pytest.approx(math.sqrt(300 / 600 * 600 / 600))
+    assert made.steps_ratio("once", "single", "everywhere").value == pytest.approx(100 / 300), "on the task of both"
+    assert made.gain("once", "everywhere", "auc").value == pytest.approx(0.2)
+    assert ("once", "1: task", "0", "0", "1: other") in benchmark_tables.wins(made, "auc").rows
+    assert [row[1] for row in benchmark_tables.overall(made).rows] == ["2 of 2", "2 of 2", "1 of 2", "2 of 2"]
+
+
+def test_unequal_seeds_and_absent_methods_go_through_the_files(tmp_path: Path) -> None:
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single", "total"), {"once": 1000})
+    markdown, page = (path.read_text() for path in benchmark_report.write(uneven(), protocol, tmp_path))
+    part = markdown[markdown.index("### other") : markdown.index("## Protocol")]
+    assert "| everywhere | 2 |" in part
+    assert "| once |" not in part
+    assert markdown.count("| once | 3 |") == 1
+    assert page.count("<td>once</td><td>3</td>") == 1
 
 
 def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> None:
@@ -200,14 +258,14 @@ def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> N
     assert task.target.value is None
     assert task.scale is None
     assert math.isnan(made.steps_ratio("other", "single").value)
-    assert "no R*" in benchmark_task.on_task(made, task).note
+    assert "no R*" in benchmark_task_tables.on_task(made, task).note
     assert verdict(made.difference(task, "other", "auc")) == "win", "raw returns are compared in any case"
 
 
 def test_the_settings_found_are_those_that_differ_from_the_first_trial() -> None:
     trials = (run(500, 7001, learning_rate=1e-3, gamma=0.9), run(400, 7001, learning_rate=1e-2, gamma=0.9))
     found = [Outcome("task", "tpe", 0, run(400, 0, learning_rate=1e-2, gamma=0.9), trials, 7001)]
-    table = benchmark_tables.found(compare(STATIC, found))
+    table = benchmark_task_tables.found(compare(STATIC, found))
     assert table is not None
     assert table.rows == (("task", "tpe", "7001", "2", "learning_rate 0.01"),)
 
@@ -268,8 +326,28 @@ def test_the_coverage_at_the_nearest_size_stands_beside_the_results() -> None:
     assert benchmark_tables.covered(compare(outcomes("static", 100))) is None, "one seed has no interval"
 
 
+def test_coverage_is_told_of_unequal_seeds_and_of_no_other_confidence() -> None:
+    table = benchmark_tables.covered(uneven())
+    assert table is not None
+    assert [row[1] for row in table.rows] == ["1 x 2", "3, 2", "3, 2", "3, 2"]
+    assert benchmark_tables.covered(replace(uneven(), confidence=0.9)) is None
+
+
 def test_a_failed_trial_is_said(tmp_path: Path) -> None:
     found = [Outcome("task", "tpe", seed, run(200, seed), (failed(7001, 300),), 7001) for seed in (0, 1)]
     protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))
     text = benchmark_report.write(compare(STATIC, found), protocol, tmp_path)[0].read_text()
     assert text.count("Failed: tpe on task, tuning seed 7001, after 300 steps: ValueError: NaN") == 1
+
+
+def test_without_the_extras_of_the_page_the_tables_say_that_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: Any, **more: Any) -> str:
+        raise MissingDependency("the report", "report")
+
+    monkeypatch.setattr(benchmark_report, "page", missing)
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single",))
+    (markdown,) = benchmark_report.write(compare(STATIC), protocol, tmp_path)
+    assert "No report.html was written" in markdown.read_text()
+    assert "the report needs an extra" in markdown.read_text()

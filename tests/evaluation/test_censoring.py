@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation.censoring import (
+    Spending,
     censored,
     kaplan_meier,
     median_steps,
     restricted_mean,
-    sample_efficiency,
     step_ratio,
     target_return,
 )
 from hyperprompt.evaluation.metrics import final_return, steps_to
+from hyperprompt.evaluation.statistics import Estimate, bootstrap
 
 INF = math.inf
 REMISSION = (  # weeks of remission under 6-MP, Freireich et al. 1963; True where the relapse was seen
@@ -121,6 +122,11 @@ def separate_target(rng: np.random.Generator) -> float:
     return found.value
 
 
+def ratio_of(x: dict[str, NDArray[np.float64]], y: dict[str, NDArray[np.float64]], seed: int = 0) -> Estimate:
+    spending = dict.fromkeys(x, Spending(T))
+    return bootstrap(step_ratio, x, y, seed=seed, replicates=500, ours=spending, theirs=spending)
+
+
 def test_static_against_static_needs_the_same_steps():
     """Over many comparisons of 4 tasks x 5 seeds the ratio is 1 on average, and most intervals hold 1."""
     rng = np.random.default_rng(3)
@@ -130,9 +136,9 @@ def test_static_against_static_needs_the_same_steps():
         static, again = (
             {task: sample(static_taus(5, rng), target, rng) for task, target in targets.items()} for _ in range(2)
         )
-        found = sample_efficiency(static, again, dict.fromkeys(targets, T), seed=i, replicates=500)
-        ratios.append(found.ratio.value)
-        held += found.ratio.low <= 1.0 <= found.ratio.high
+        found = ratio_of(static, again, seed=i)
+        ratios.append(found.value)
+        held += found.low <= 1.0 <= found.high
     assert float(np.exp(np.mean(np.log(ratios)))) == pytest.approx(1.0, abs=0.03)
     assert held >= 34
 
@@ -152,19 +158,55 @@ def test_a_faster_method_saves_its_share_of_the_steps():
     taus = {task: rng.lognormal(math.log(scale), 0.2, 10) for task, scale in {"a": 20_000, "b": 10_000}.items()}
     baseline = {task: sample(x, 0.8, rng) for task, x in taus.items()}
     method = {task: sample(x / 2, 0.8, rng) for task, x in taus.items()}
-    found = sample_efficiency(method, baseline, {"a": T, "b": T}, seed=0)
-    assert found.ratio.value == pytest.approx(0.5, abs=0.04)
-    assert found.ratio.low < 0.5 < found.ratio.high < 1
-    assert found.ratio.value == pytest.approx(math.sqrt(found.by_task["a"] * found.by_task["b"]))
-    assert found.fewer_steps.value == pytest.approx(1 - found.ratio.value)
-    assert found.fewer_steps.low < found.fewer_steps.value < found.fewer_steps.high
+    found = ratio_of(method, baseline)
+    assert found.value == pytest.approx(0.5, abs=0.04)
+    assert found.low < 0.5 < found.high < 1
+    alone = [ratio_of({task: method[task]}, {task: baseline[task]}).value for task in taus]
+    assert found.value == pytest.approx(math.sqrt(math.prod(alone)))
 
 
 def test_runs_that_never_arrive_count_with_the_whole_budget():
-    horizons = {"a": 100.0}
-    assert float(step_ratio({"a": censored([50, INF], 100)}, {"a": censored([50, 50], 100)}, horizons)) == pytest.approx(1.5)
-    never = {"a": censored([INF, INF], 100)}
-    assert float(step_ratio(never, never, horizons)) == 1.0
+    spending = {"a": Spending(100.0)}
+    half, all_of_them, never = ({"a": censored(x, 100)} for x in ([50, INF], [50, 50], [INF, INF]))
+    assert float(step_ratio(half, all_of_them, spending, spending)) == pytest.approx(1.5)
+    assert float(step_ratio(never, never, spending, spending)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("spending", "expected"),
+    [
+        (Spending(100), 75),  # (50 + 100) / 2
+        (Spending(100, budget=100), 75),
+        (Spending(100, budget=130), 75 + 30 / 2),  # of what missed, all spends the rest
+        (Spending(100, budget=200), 75 + 75 / 2),
+        (Spending(100, budget=380), 75 * (1 + 1 / 2 + 1 / 4) + (50 + 80) / 2 / 8),
+        (Spending(100, budget=1e5), 75 / 0.5),  # the expected running time: all steps over runs that arrive
+        (Spending(100, search=800), 875),
+        (Spending(100, members=4, budget=800), 4 * (75 + 75 / 2)),
+        (Spending(100, members=4, search=10, budget=430), 10 + 4 * (75 + 5 / 2)),
+    ],
+)
+def test_what_misses_the_target_runs_again_while_the_budget_lasts(spending: Spending, expected: float):
+    assert float(spending.steps(censored([50, INF], 100))) == pytest.approx(expected)
+
+
+def test_a_method_that_never_arrives_spends_the_whole_budget_whatever_its_runs_cost():
+    never = censored([INF, INF], 100)
+    budget = 930.0
+    for spending in (Spending(100, budget=budget), Spending(100, 4, budget=budget), Spending(100, search=800, budget=budget)):
+        assert float(spending.steps(never)) == pytest.approx(budget)
+
+
+def test_expected_steps_are_those_of_simulated_restarts():
+    rng = np.random.default_rng(7)
+    own, budget = np.array([20.0, 60.0, INF, INF, INF]), 350.0
+    spent = []
+    for _ in range(20_000):
+        total = 0.0
+        while total < budget and math.isinf(found := float(rng.choice(own))):
+            total += 100.0
+        spent.append(min(budget, total + found))
+    assert float(Spending(100, budget=budget).steps(censored(own, 100))) == pytest.approx(np.mean(spent), rel=0.02)
 
 
 def flat(*levels: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -201,8 +243,7 @@ def test_a_task_where_static_does_not_clearly_learn_has_no_target_and_says_why(s
         (lambda: censored([0.0], 10), "above 0"),
         (lambda: censored([1.0], INF), "finite"),
         (lambda: censored([1.0], [0.0]), "above 0"),
-        (lambda: sample_efficiency({"a": censored([1], 9)}, {"a": censored([1], 9)}, {}, seed=0), r"\['a'\]"),
-        (lambda: sample_efficiency({"a": censored([1], 9)}, {"b": censored([1], 9)}, {"a": 9.0}, seed=0), r"\['a', 'b'\]"),
+        (lambda: step_ratio({"a": censored([1], 9)}, {"b": censored([1], 9)}, {}, {}), r"\['a', 'b'\]"),
     ],
 )
 def test_malformed_steps_are_refused(call, named: str):

@@ -52,10 +52,13 @@ def test_the_committed_figures_can_be_made_again():
 
 @pytest.mark.parametrize(
     ("here", "expected"),
-    [((2, 2), "2 x 2"), ((1, 3), "1 x 3"), ((40, 20), "8 x 10"), ((4, 4), "3 x 5"), ((8, 1000), "8 x 10")],
+    [
+        *(((2,) * 2, "2 x 2"), ((3,), "1 x 3"), ((20,) * 40, "8 x 10"), ((4,) * 4, "3 x 5"), ((1000,) * 8, "8 x 10")),
+        *(((10, 10, 3, 3), "3 x 3"), ((3, 4), "2 x 3"), ((10, 10, 8), "3 x 10")),
+    ],
 )
-def test_the_nearest_size_has_figures_for_every_statistic(here: tuple[int, int], expected: str):
-    assert size_name(nearest(*here)) == expected
+def test_the_nearest_size_has_figures_for_every_statistic(here: tuple[int, ...], expected: str):
+    assert size_name(nearest(here)) == expected
     for statistic in STATISTICS:
         low, high = recorded()[statistic, expected]
         shares = [c["corrected"]["share"] for c in CELLS["cells"] if (c["statistic"], c["size"]) == (statistic, expected)]

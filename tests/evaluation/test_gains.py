@@ -1,4 +1,4 @@
-"""Spread and payback, against hand-worked numbers."""
+"""Payback, against hand-worked numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ import math
 import pytest
 
 from hyperprompt.errors import InvalidValue
-from hyperprompt.evaluation.gains import payback, spread
-
-
-def test_spread_is_the_sample_deviation_and_the_distance_of_the_quartiles():
-    found = spread([1.0, 2.0, 3.0, 4.0, 10.0])
-    assert found.std == pytest.approx(math.sqrt(50 / 4))
-    assert found.iqr == pytest.approx(2.0)
-    assert math.isnan(spread([5.0]).std)
-    assert spread([5.0]).iqr == 0.0
+from hyperprompt.evaluation.gains import payback
 
 
 @pytest.mark.parametrize(
@@ -28,9 +20,6 @@ def test_payback(meta: float, saved: float, tasks: float):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: spread([]),
-        lambda: spread([1.0, math.nan]),
-        lambda: spread([[1.0]]),
         lambda: payback(-1, 1),
         lambda: payback(1, math.nan),
         lambda: payback(math.inf, 1),

@@ -20,13 +20,12 @@ from hyperprompt.evaluation.statistics import (
     iqm,
     mean,
     mean_ratio,
-    median,
     optimality_gap,
     probability_of_improvement,
 )
 
 RLIABLE = json.loads((Path(__file__).parent / "fixtures" / "rliable.json").read_text())
-AGGREGATES = (iqm, mean, median, optimality_gap)
+AGGREGATES = (iqm, mean, optimality_gap)
 
 any_machine = settings(deadline=None, max_examples=50)
 task_scores = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=6)
@@ -57,7 +56,7 @@ def test_the_uncorrected_interval_is_that_of_rliable(name: str):
 
 def test_every_task_weighs_the_same_whatever_its_seeds():
     scores = {"many": [0.0] * 10, "few": [1.0] * 2}
-    assert [float(aggregate(scores)) for aggregate in (mean, median, iqm)] == pytest.approx([0.5] * 3)
+    assert [float(aggregate(scores)) for aggregate in (mean, iqm)] == pytest.approx([0.5] * 2)
     # 4 runs, one of weight: a 1/2, b 1/6 each; a quarter is cut at either end, b's highest and half of the second highest
     assert float(iqm({"a": [0.0], "b": [1.0, 2.0, 3.0]})) == pytest.approx((0.0 * 0.25 + 1 / 6 * 1.0 + 1 / 12 * 2.0) / 0.5)
 
@@ -101,7 +100,7 @@ def test_either_method_improves_on_the_other_or_ties(methods):
 @given(two_methods(), st.floats(0.1, 10), st.floats(-5, 5))
 def test_shifting_and_stretching_all_scores_shifts_and_stretches_the_aggregates(methods, factor, shift):
     x = methods[0]
-    for aggregate in (iqm, mean, median):
+    for aggregate in (iqm, mean):
         moved = float(aggregate({task: factor * v + shift for task, v in x.items()}))
         assert moved == pytest.approx(factor * float(aggregate(x)) + shift, abs=1e-7)
 
@@ -214,7 +213,5 @@ def test_options_reach_the_aggregate_in_every_replicate():
     assert found.high > 4.0
 
 
-def test_an_estimate_reads_as_text_and_its_complement_turns_the_interval_round():
+def test_an_estimate_reads_as_text():
     assert str(Estimate(0.8, 0.7, 0.95)) == "0.8 [0.7, 0.95]"
-    saved = Estimate(0.8, 0.7, 0.95, 0.9).complement()
-    assert [saved.value, saved.low, saved.high, saved.confidence] == pytest.approx([0.2, 0.05, 0.3, 0.9])

@@ -52,10 +52,11 @@ def task_scale(task: str) -> TaskScale:
     return scale
 
 
-def measured_under(task: str) -> tuple[str, int] | None:
-    """The algorithm and the budget T of the static runs behind a task's scale, where it is measured: it is no other's unit."""
-    row = _table().get(task)
-    return None if row is None else (row["algo"], row["steps"])
+def measured_under(task: str) -> dict[str, Any]:
+    """Preset, algorithm and steps of the static runs behind a task's scale, which is no unit for others; empty where there are
+    none."""
+    row = _table().get(task, {})
+    return {key: row[key] for key in ("preset", "algo", "steps") if key in row}
 
 
 def random_return(task: str) -> tuple[float, float] | None:

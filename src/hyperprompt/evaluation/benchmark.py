@@ -1,26 +1,26 @@
 """The numbers of a benchmark: one method on one task, and over tasks with intervals. Two accounts that are never mixed.
 
 *Single*: one run each on the test seeds; what a tuner spent on finding its settings stands beside it.
-*Total*: environment steps spent in all. A tuner's trials come first, in order, then its final run; R* counts as reached at the
-first sustained crossing within any of these runs, which favours the tuner: the agent of a lucky trial is taken as the result.
-Its unit is the search, not the test seed.
+*Total*: environment steps in all until a run under the method's own settings holds R*: a search comes before it, all members
+of a population count, and what misses R* runs again while the budget B lasts, the most that any method spends on the task for
+its search and one run (`censoring.Spending`). So nothing is cheap for ending early without R*, and a tuner's first trial,
+which has the settings of static, does not pass for the tuner.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hyperprompt.envs.scale import TaskScale, measured_under, task_scale
-from hyperprompt.errors import InvalidValue
+from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
-from hyperprompt.evaluation.censoring import Target, restricted_mean, sample_efficiency, target_return
+from hyperprompt.evaluation.censoring import Spending, Target, step_ratio, target_return
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap
 
@@ -43,14 +43,34 @@ class TaskTable:
     target: Target
     cells: Mapping[str, Cell]
 
+    def returns(self, method: str, name: str) -> Array:
+        """AUC or final return, (n_seeds,). A failed run, or one in which no episode ended, has that of random actions.
+
+        Left out with its task, it would flatter the method that fails where it is worst.
+        """
+        figure = self.cells[method].figure(name)
+        return np.where(np.isfinite(figure), figure, self.random[0])
+
     def scores(self, method: str, name: str) -> Array:
-        """AUC or final return in the scale, (n_seeds,)."""
+        """AUC or final return in the scale, (n_seeds,), as `returns`: a failed run has 0."""
         assert self.scale is not None
-        return np.array([self.scale.score(value) for value in self.cells[method].figure(name)])
+        return np.array([self.scale.score(value) for value in self.returns(method, name)])
+
+    @property
+    def budget(self) -> float:
+        """B: the most that a method of the suite spends here for its search and one run."""
+        return max(cell.spending().least for cell in self.cells.values())
+
+    def spending(self, method: str, account: str) -> Spending:
+        return self.cells[method].spending(self.budget) if account == "total" else Spending(self.total_steps)
+
+    def steps(self, method: str, account: str) -> float:
+        """Expected environment steps to R*."""
+        return float(self.spending(method, account).steps(self.cells[method].single))
 
     def complete(self, method: str) -> bool:
-        """Whether every run of the method has a return, so that it may be compared."""
-        return method in self.cells and bool(np.isfinite(self.cells[method].figure("auc")).all())
+        """Whether every run of the method has ended, so that its seconds may be compared."""
+        return method in self.cells and not self.cells[method].failed
 
 
 @dataclass(frozen=True)
@@ -72,34 +92,30 @@ class Tables:
         return ZERO_LINE.format(baseline=self.baseline)
 
     def difference(self, task: TaskTable, method: str, name: str) -> Estimate:
-        """Mean of the method minus mean of the baseline on one task, in raw units; NaN where one of them is not complete."""
-        if not (task.complete(method) and task.complete(self.baseline)):
+        """Mean of the method minus mean of the baseline on one task, in raw units; NaN where it was not run."""
+        if method not in task.cells:
             return UNKNOWN
-        samples = [{task.name: task.cells[m].figure(name)} for m in (method, self.baseline)]
+        samples = [{task.name: task.returns(m, name)} for m in (method, self.baseline)]
         return self._bootstrap(statistics.difference(statistics.mean), *samples)
 
     def comparable(self, method: str, other: str = "") -> list[TaskTable]:
-        """The tasks with a scale on which the method and the other one, by default the baseline, were run."""
-        other = other or self.baseline
-        return [t for t in self.tasks if t.scale is not None and method in t.cells and other in t.cells]
+        """The tasks with a scale that the method and the other one, by default the baseline, were run on."""
+        return [t for t in self.tasks if t.scale is not None and {method, other or self.baseline} <= t.cells.keys()]
 
     def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], against: str = "") -> Estimate:
-        """An aggregate of scores over tasks, of the method or of it against another one.
-
-        A run that failed scores 0, what random actions do: left out, whoever fails on hard tasks would look better.
-        """
+        """An aggregate of scores over tasks, of the method or of it against another one."""
         tasks = self.comparable(method, against)
         if not tasks:
             return UNKNOWN
         methods = (method, against) if against else (method,)
-        return self._bootstrap(aggregate, *({t.name: np.nan_to_num(t.scores(m, name)) for t in tasks} for m in methods))
+        return self._bootstrap(aggregate, *({t.name: t.scores(m, name) for t in tasks} for m in methods))
 
     def gain(self, method: str, other: str, name: str) -> Estimate:
         """Normalised gain over another method: mean over tasks of the difference in the task scale."""
         return self.aggregate(method, name, statistics.difference(statistics.mean), other)
 
     def seconds_ratio(self, method: str) -> Estimate:
-        """Wall seconds of a run over the baseline's, geometric mean over the tasks on which both finished all runs."""
+        """Wall seconds of a run over the baseline's, geometric mean over the tasks on which no run of either failed."""
         tasks = [t for t in self.tasks if t.complete(method) and t.complete(self.baseline)]
         if not tasks:
             return UNKNOWN
@@ -107,44 +123,35 @@ class Tables:
         return self._bootstrap(statistics.mean_ratio, *samples)
 
     def steps_ratio(self, method: str, account: str, against: str = "") -> Estimate:
-        """Mean steps to R* over another method's, by default the baseline's, geometric mean over tasks with a target on which
-        both were run; below 1 is faster.
+        """Expected steps to R* over another method's, by default the baseline's; below 1 is faster.
 
-        Restricted to T in both accounts: no run was watched for longer.
+        The geometric mean over the tasks with a target that both were run on.
         """
-        other = against or self.baseline
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells and other in t.cells]
+        pair = (method, against or self.baseline)
+        tasks = self.targeted(*pair)
         if not tasks:
             return UNKNOWN
-        ours, theirs = ({t.name: getattr(t.cells[m], account) for t in tasks} for m in (method, other))
-        horizons = {t.name: t.total_steps for t in tasks}
-        return sample_efficiency(ours, theirs, horizons, 0, self.resamples, self.confidence).ratio
+        ours, theirs = ({t.name: t.spending(m, account) for t in tasks} for m in pair)
+        samples = ({t.name: t.cells[m].single for t in tasks} for m in pair)
+        return self._bootstrap(step_ratio, *samples, ours=ours, theirs=theirs)
 
-    def steps_to_own_agent(self, method: str) -> float:
-        """Environment steps until the agent that a method hands over holds R*, in T, mean over tasks: what a search or a
-        population spent beside it, and its own run up to there; a run that missed R* counts as T. NaN without any."""
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
-        shares = [
-            float(c.beside + restricted_mean(c.single, end)) / end
-            for c, end in ((t.cells[method], t.total_steps) for t in tasks)
-        ]
-        return float(np.mean(shares)) if shares else math.nan
+    def targeted(self, *methods: str) -> list[TaskTable]:
+        """The tasks with a target that all of the methods were run on."""
+        return [t for t in self.tasks if t.target.value is not None and all(m in t.cells for m in methods)]
 
     def saved_steps(self, method: str) -> float:
         """Environment steps to R* that a run saves against the baseline, mean over tasks (single account); NaN without any."""
-        tasks = [t for t in self.tasks if t.target.value is not None and method in t.cells]
-        pairs = [(t.cells[self.baseline].single, t.cells[method].single, t.total_steps) for t in tasks]
-        saved = [restricted_mean(b, end) - restricted_mean(m, end) for b, m, end in pairs]
+        saved = [t.steps(self.baseline, "single") - t.steps(method, "single") for t in self.targeted(method)]
         return float(np.mean(saved)) if saved else math.nan
 
-    def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any]) -> Estimate:
-        return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence)
+    def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any], **options: Any) -> Estimate:
+        return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence, **options)
 
 
 def verdict(estimate: Estimate) -> str:
     """What may be said of a difference: win or loss where the interval leaves 0 out, else open."""
     if math.isnan(estimate.value):
-        return "not compared"
+        return "not run"
     if math.isnan(estimate.low):
         return "one seed"
     return "win" if estimate.low > 0 else "loss" if estimate.high < 0 else "open"
@@ -172,8 +179,7 @@ def tables(
     found: list[TaskTable] = []
     for task in dict.fromkeys(o.task for o in outcomes):
         mine, separate = [o for o in outcomes if o.task == task], [o for o in targets if o.task == task]
-        config = mine[0].run["config"]
-        total = float(config["steps"])
+        total = float(mine[0].run["config"]["steps"])
         curves = [(o.run["curve"]["step"], o.run["curve"]["return_mean"]) for o in separate if not o.failed]
         target = target_return(curves, total, *random[task], share)
         level = math.nan if target.value is None else target.value
@@ -181,19 +187,21 @@ def tables(
         cells = {name: Cell(tuple(o for o in mine if o.method == name), total, level) for name in names}
         cells[zero] = Cell(tuple(separate), total, level)
         finals = cells[zero].figure("final_return")
-        scale, fixed = _scale(config, random[task][0], float(finals.mean()))
+        scale, fixed = _scale(separate[0].run["config"], random[task][0], float(finals.mean()))
         found.append(TaskTable(task, total, random[task], scale, fixed, target, cells))
     return Tables(baseline, tuple(found), resamples, confidence)
 
 
 def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[TaskScale | None, bool]:
-    """The fixed scale of the task where it was measured under this algorithm and budget, else one from this suite's separate
-    static runs; and which it is.
+    """The task's fixed scale if the baseline runs as it was measured, else one from its separate runs; and which it is.
 
-    None where static ends no better than random actions.
+    A task is measured under one preset, algorithm and T: what PPO reaches at 100k steps is no unit for SAC, or for 15k. None
+    where static ends no better than random actions.
     """
-    own = config["algo"].removeprefix("sbx-"), config["steps"]
-    if not config["env_options"] and measured_under(config["env"]) == own:
-        with suppress(InvalidValue):
+    measured = measured_under(config["env"])
+    if measured and not config["env_options"] and all(config.get(key) == value for key, value in measured.items()):
+        try:
             return task_scale(config["env"]), True
+        except (InvalidValue, UnknownName):
+            pass
     return (TaskScale(random, static), False) if static > random else (None, False)

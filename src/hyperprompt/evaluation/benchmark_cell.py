@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hyperprompt.evaluation.censoring import censored
+from hyperprompt.evaluation.censoring import Spending, censored
 from hyperprompt.evaluation.metrics import steps_to
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.statistics import Array
@@ -42,6 +42,7 @@ class Cell:
     def total(self) -> Array:
         """Steps to R* of each search and the first final run after it, (2, n_searches); all members' steps of a population.
 
+        A trial that holds R* counts as well; a tuner's first one has the settings of static.
         Without either as `single`: a sequence that failed before T did not reach R* up to T.
         """
         sequences = [self._sequence(o) for o in self.searches]
@@ -71,6 +72,11 @@ class Cell:
     def spent(self) -> float:
         """Environment steps of a search and the final run after it, mean over searches."""
         return float(np.mean([self._sequence(o)[1] for o in self.searches]))
+
+    def spending(self, budget: float = 0.0) -> Spending:
+        """What a run under the method's own settings costs: a search before it, by the mean over searches, and all members."""
+        searched = [sum(map(steps_spent, o.trials)) for o in self.searches]
+        return Spending(self.total_steps, max(members(o.run) for o in self.outcomes), float(np.mean(searched)), budget)
 
     def _sequence(self, outcome: Outcome) -> tuple[float, float]:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""

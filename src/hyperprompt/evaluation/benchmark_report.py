@@ -12,9 +12,9 @@ from typing import Any
 from hyperprompt.durable import atomic_write
 from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
+from hyperprompt.evaluation import benchmark_task_tables as task_tables
 from hyperprompt.evaluation import plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
-from hyperprompt.evaluation.benchmark_task import METRICS, on_task
 from hyperprompt.evaluation.comparison import Run, hyperparameters, number
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.report import page, picture
@@ -35,32 +35,36 @@ class Protocol:
 
 
 def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
-    """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files."""
-    markdown = folder / "table.md"
-    atomic_write(markdown, _markdown(tables, protocol))
+    """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files.
+
+    Where they are not, table.md says so.
+    """
+    markdown, page = folder / "table.md", folder / "report.html"
     try:
-        html = _html(tables, protocol)
-    except MissingDependency:
+        atomic_write(page, _html(tables, protocol))
+    except MissingDependency as missing:
+        atomic_write(markdown, f"{_markdown(tables, protocol)}\nNo report.html was written: {missing}\n")
         return [markdown]
-    atomic_write(folder / "report.html", html)
-    return [markdown, folder / "report.html"]
+    atomic_write(markdown, _markdown(tables, protocol))
+    return [markdown, page]
 
 
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
-    parts: list[Table | None] = [text.wins(tables, name) for name in METRICS]
+    parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
     if "single" in protocol.accounts:
-        parts += [text.overall(tables), *(text.gains(tables, name) for name in METRICS)]
-    parts += [text.totals(tables)] if "total" in protocol.accounts else []
-    parts += [text.efficiency(tables, account) for account in protocol.accounts]
-    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), text.found(tables)]
+        parts += [text.overall(tables), text.step_ratios(tables, "single")]
+        parts += [text.gains(tables, name) for name in text.METRICS]
+    if "total" in protocol.accounts:
+        parts += [text.totals(tables), text.step_ratios(tables, "total")]
+    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), task_tables.found(tables)]
     return [part for part in parts if part is not None]
 
 
 def _markdown(tables: Tables, protocol: Protocol) -> str:
     parts = [f"# Benchmark {protocol.name}", *_said(tables, protocol)]
     parts += [table.markdown() for table in _tables(tables, protocol)]
-    parts += ["## Tasks", *(on_task(tables, task).markdown() for task in tables.tasks)]
+    parts += ["## Tasks", *(task_tables.on_task(tables, task).markdown() for task in tables.tasks)]
     parts += [
         f"## Protocol\n\nCommand: `{protocol.command}`\n\nVersions: {_versions(tables)}",
         f"```yaml\n{protocol.suite}```",
@@ -77,7 +81,8 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     if fewest < 5:
         said.append(
             f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
-            "corrected for small samples; what they cover stands below them."
+            "corrected for small samples; what they cover "
+            + ("stands below them." if text.covered(tables) else "was not measured.")
         )
     shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
     if shared:
@@ -131,7 +136,7 @@ def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
         rows = [(method, tables.steps_ratio(method, account)) for method in others]
         label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
         found.append((f"Steps to R*, {text.ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
-    for name, what in METRICS.items():
+    for name, what in text.METRICS.items():
         aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
         own = dict(aggregates)[tables.baseline].value
         label = f"interquartile mean, task scale (line: {tables.baseline})"
@@ -157,7 +162,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
 
     colours = plots.styles(tables.methods)
     return {
-        "table": on_task(tables, task),
+        "table": task_tables.on_task(tables, task),
         "curves": curves(runs, plots.WIDE) if runs else None,
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
         "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,

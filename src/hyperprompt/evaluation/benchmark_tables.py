@@ -1,4 +1,4 @@
-"""A benchmark's numbers as tables of text, the same ones for the Markdown file and for the page."""
+"""A benchmark's numbers over tasks as tables of text, the same ones for the Markdown file and for the page."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.benchmark import Tables, verdict
-from hyperprompt.evaluation.benchmark_task import METRICS, interval
+from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
-from hyperprompt.evaluation.coverage import nearest, recorded, size_name
+from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback
-from hyperprompt.evaluation.statistics import Estimate
+from hyperprompt.evaluation.statistics import Array, Estimate
 from hyperprompt.evaluation.table import Table
 
+METRICS = {"auc": "AUC", "final_return": "final return"}
 ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
+
+
+def interval(estimate: Estimate) -> str:
+    """value [low, high]; the value alone where one seed allows no interval."""
+    if math.isnan(estimate.low):
+        return number(estimate.value)
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
 def wins(tables: Tables, name: str) -> Table:
@@ -25,17 +32,19 @@ def wins(tables: Tables, name: str) -> Table:
     for method in tables.methods:
         if method == tables.baseline:
             continue
-        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not compared": []}
-        for task in (t for t in tables.tasks if method in t.cells):
+        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not run": []}
+        for task in tables.tasks:
             held[verdict(tables.difference(task, method, name))].append(task.name)
-        undecided = [*held["open"], *held["one seed"], *held["not compared"]]
-        rows.append((method, _listed(held["win"]), _listed(held["loss"]), _listed(undecided)))
+        undecided = [*held["open"], *held["one seed"]]
+        rows.append((method, *(_listed(names) for names in (held["win"], held["loss"], undecided, held["not run"]))))
     note = (
         f"Against {tables.baseline}, one run each. A win or a loss: the {100 * tables.confidence:g}% interval of the "
-        f"difference of means leaves 0 out. '{tables.zero_line}' is the baseline against itself: what seeds alone do."
+        f"difference of means leaves 0 out, a failed run having the return of random actions. '{tables.zero_line}' is the "
+        "baseline against itself: what seeds alone do. Nothing is corrected for the number of comparisons: of twenty between "
+        f"equals about {20 * (1 - tables.confidence):g} would be decided by chance."
     )
     title = f"Wins and losses against {tables.baseline}: {METRICS[name]}"
-    return Table(title, ("method", "wins", "losses", "undecided"), tuple(rows), note, wrap=True)
+    return Table(title, ("method", "wins", "losses", "undecided", "not run"), tuple(rows), note, wrap=True)
 
 
 def _listed(tasks: Sequence[str]) -> str:
@@ -61,11 +70,13 @@ def overall(tables: Tables) -> Table:
         *("steps to R*, ratio", "wall seconds, ratio", "steps beside it (x T)"),
     )
     note = (
-        "Task scale: random actions 0, static defaults 1. IQM: interquartile mean over runs, every task with equal "
-        "weight. A run that failed scores 0. Optimality gap: by how much runs miss 1, lower is better. P(better): chance "
+        "Task scale: random actions 0, static defaults 1, a failed run 0. Tasks: with a scale; rows with unequal numbers of "
+        "them are compared with one another below only, on the tasks that both were run on. IQM: interquartile mean over "
+        "runs, every task with equal weight. Optimality gap: by how much runs miss 1, lower is better. P(better): chance "
         f"that a run of the method is above one of {tables.baseline}. Ratios: geometric mean over tasks of method / "
-        f"{tables.baseline}, below 1 is less; a run that missed R* counts as T. Steps beside the run are those of a "
-        "tuner's search or of a population's other members; they count in the last column only."
+        f"{tables.baseline}, below 1 is less; a run that missed R* counts as T, seconds are of tasks without a failed run. "
+        "Steps beside the run are those of a tuner's search or of a population's other members; they count in the last "
+        "column only."
     )
     return Table("Account 1: one run each", header, tuple(rows), note)
 
@@ -73,28 +84,29 @@ def overall(tables: Tables) -> Table:
 def gains(tables: Tables, name: str) -> Table:
     """By how much each method is above each other one, in the task scale."""
     note = (
-        "Mean over tasks of the difference in the task scale, one run each: 1 is what static defaults gain over random "
-        "actions, below 0 the method of the row loses to that of the column. Over the tasks on which both were run."
+        "Mean over the tasks that both were run on of the difference in the task scale, one run each: 1 is what static "
+        "defaults gain over random actions, below 0 the method of the row loses to that of the column. A failed run has 0."
     )
-    title = f"Normalised gain: {METRICS[name]}"
-    return _pairs(tables, title, lambda method, other: tables.gain(method, other, name), note)
+    return _pairs(tables, f"Normalised gain: {METRICS[name]}", lambda m, other: tables.gain(m, other, name), note)
 
 
-def efficiency(tables: Tables, account: str) -> Table:
-    """Steps to R* of each method over those of each other one."""
+def step_ratios(tables: Tables, account: str) -> Table:
+    """What share of each other method's steps to R* each method needs, in one of ACCOUNTS."""
     note = (
-        "Geometric mean over tasks of the mean steps to R* of the method of the row / of the column, below 1 is faster; a "
-        "run that missed R* counts as T."
+        "Expected steps to R* of the method of the row over those of the column's, geometric mean over the tasks that both "
+        "were run on: below 1 it needs fewer, 0.7 is 30% fewer."
     )
-    title = f"Steps to R*, ratio, {ACCOUNTS[account]}"
-    return _pairs(tables, title, lambda method, other: tables.steps_ratio(method, account, other), note)
+    return _pairs(
+        tables, f"Steps to R*, ratios, {ACCOUNTS[account]}", lambda m, other: tables.steps_ratio(m, account, other), note
+    )
 
 
-def _pairs(tables: Tables, title: str, estimate: Callable[[str, str], Estimate], note: str) -> Table:
-    """A row and a column for every method."""
-    names = tables.methods
-    rows = [(m, *(NOT_KNOWN if m == other else interval(estimate(m, other)) for other in names)) for m in names]
-    return Table(title, ("method", *(f"over {m}" for m in names)), tuple(rows), note)
+def _pairs(tables: Tables, title: str, figure: Callable[[str, str], Estimate], note: str) -> Table:
+    """A figure of every method against every other one."""
+    rows = [
+        (m, *(NOT_KNOWN if m == other else interval(figure(m, other)) for other in tables.methods)) for m in tables.methods
+    ]
+    return Table(title, ("method", *(f"over {m}" for m in tables.methods)), tuple(rows), note)
 
 
 def _cost(tables: Tables, method: str) -> str:
@@ -106,54 +118,55 @@ def totals(tables: Tables) -> Table:
     """Environment steps in all, the trials included."""
     rows = []
     for method in tables.methods:
-        cells = [(t, t.cells[method]) for t in tables.tasks if t.target.value is not None and method in t.cells]
-        spent = [cell.spent / task.total_steps for task, cell in cells]
-        reached = [int(cell.total[1].sum()) for _, cell in cells]
-        within = [int((cell.total[1].astype(bool) & (cell.total[0] <= task.total_steps)).sum()) for task, cell in cells]
-        units = sum(cell.total.shape[1] for _, cell in cells)
-        rows.append(
-            (
-                *(method, number(float(np.mean(spent))) if spent else NOT_KNOWN),
-                *(f"{sum(within)} of {units}", f"{sum(reached)} of {units}", _ratio(tables, method, "total")),
-                number(tables.steps_to_own_agent(method)),
-            )
-        )
+        tasks = tables.targeted(method)
+        spent = [t.cells[method].spent / t.total_steps for t in tasks]
+        expected = [t.steps(method, "total") / t.total_steps for t in tasks]
+        held = (_reached([getattr(t.cells[method], account) for t in tasks]) for account in ACCOUNTS)
+        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected))
+        rows.append((method, *figures, _ratio(tables, method, "total"), *held))
     header = (
-        *("method", "steps in all (x T)", "reached R* within T in all", "reached R* at last", "steps to R*, ratio"),
-        "steps until its own agent holds R* (x T)",
+        *("method", "steps of a search and a run (x T)", "expected steps to R* (x T)", "the same, ratio"),
+        *("runs that hold R*", "searches in which any run holds it"),
     )
+    budgets = ", ".join(f"{number(t.budget)} on {t.name}" for t in tables.tasks)
     note = (
-        "A tuner's trials come first, then its final run; a population's members all count, and a failed run by the steps "
-        "that it made. R* is reached at the first sustained crossing in that sequence, which favours the tuner: the agent "
-        "of a lucky trial is taken as the result. The ratio looks at the first T steps, as far as every method was "
-        "watched, where a tuner is in its first trial, which has the settings that every run begins with. The last column "
-        "waits for the agent that a method hands over: the final run after the whole search. One sequence a search, not a "
-        "test seed."
+        f"Every method has the same budget B, the most that one of them spends: {budgets}. Expected steps, up to B: the "
+        "whole search once, then runs under the settings that it recommends until one holds R*. What misses R* costs a run of "
+        "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. A "
+        f"population counts all members. Mean over tasks; the ratio to {tables.baseline} is a geometric mean. Its interval "
+        "holds the spread of the runs, not that of the search. Whoever runs under the found settings many times comes near "
+        "account 1. Last column: trials count too, which favours the tuner: the first has the settings of static."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 
 
+def _reached(samples: Sequence[Array]) -> str:
+    """How many of the censored steps, (2, n) a task, are of R* reached."""
+    return f"{sum(int(x[1].sum()) for x in samples)} of {sum(x.shape[1] for x in samples)}"
+
+
 def covered(tables: Tables) -> Table | None:
-    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's."""
-    own = [cell for task in tables.tasks for name, cell in task.cells.items() if name != tables.zero_line]
-    seeds = min(len(cell.outcomes) for cell in own)
-    tasks = max(len(tables.comparable(method)) for method in tables.methods)
-    targets = sum(task.target.value is not None for task in tables.tasks)
+    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's.
+
+    None where no interval can be made, or where it is of another confidence than those simulated.
+    """
+    scaled = [_fewest(tables, task) for task in tables.comparable(tables.baseline)]
+    targeted = [_fewest(tables, task) for task in tables.targeted(tables.baseline)]
+    smallest = [min(_fewest(tables, task) for task in tables.tasks)]
     asked = (
-        *(("difference of means", "difference on one task: wins and losses", 1), ("iqm", "IQM", tasks)),
-        *(("probability of improvement", "P(better)", tasks), ("step ratio", "steps to R*, ratio", targets)),
+        *(("difference of means", "difference on one task: wins and losses", smallest), ("iqm", "IQM", scaled)),
+        *(("probability of improvement", "P(better)", scaled), ("step ratio", "steps to R*, ratio", targeted)),
     )
     rows = []
-    for statistic, what, count in asked if seeds > 1 else ():
-        if count:
-            size = nearest(count, seeds)
+    for statistic, what, seeds in asked if tables.confidence == NOMINAL else ():
+        if min(seeds, default=0) > 1:
+            size = nearest(seeds)
             low, high = recorded()[statistic, size_name(size)]
-            rows.append((what, size_name((seeds,) * count), size_name(size), f"{low:.2f} to {high:.2f}"))
+            rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
     header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
     note = (
         "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
-        "that are 95% by name (python -m hyperprompt.evaluation.coverage). In account 2 a tuner has as many sequences as "
-        "searches, which may be fewer than seeds."
+        "that are 95% by name (python -m hyperprompt.evaluation.coverage); that of the ratio of steps is account 1's."
     )
     return Table("What the intervals cover", header, tuple(rows), note) if rows else None
 
@@ -162,26 +175,9 @@ def _ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
 
 
-def found(tables: Tables) -> Table | None:
-    """What the searches found: best trial and first one."""
-    rows = []
-    for task in tables.tasks:
-        for method, cell in task.cells.items():
-            for search in cell.searches if cell.tuned else []:
-                agents = [record["config"]["agent"] for record in (search.trials[0], search.run)]
-                settings = "none: its final run failed" if search.failed else _changed(*agents)
-                rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
-    header = ("task", "method", "tuning seed", "trials", "settings found")
-    return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None
-
-
-def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    changes = [f"{k} {_plain(v)}" for k, v in after.items() if before.get(k) != v]
-    return ", ".join(changes) or "the first trial's: the settings every run begins with"
-
-
-def _plain(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _fewest(tables: Tables, task: TaskTable) -> int:
+    """Test seeds of the method that has the fewest on a task."""
+    return min(len(cell.outcomes) for method, cell in task.cells.items() if method != tables.zero_line)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:

@@ -23,7 +23,7 @@ import typer
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation import statistics
-from hyperprompt.evaluation.censoring import censored, step_ratio
+from hyperprompt.evaluation.censoring import Spending, censored, step_ratio
 from hyperprompt.evaluation.statistics import Aggregate, Array, bootstrap
 
 ADVANTAGE = 0.1
@@ -33,6 +33,8 @@ CENSORED_AT = 1.5
 FAILING = 0.25
 MIXED = (10, 10, 10, 10, 5, 5, 3, 3)
 SIZES = (*((seeds,) * tasks for tasks in (8, 3, 2, 1) for seeds in (10, 5, 3, 2)), MIXED)
+NOMINAL = 0.95
+"""Confidence of the intervals simulated."""
 RECORDED = Path(__file__).with_name("coverage.json")
 
 
@@ -124,7 +126,8 @@ def coverage(
     if min(seeds, default=0) < 2 or simulations < 1:
         raise InvalidValue(f"coverage needs tasks of at least 2 seeds and a simulation, not {list(seeds)} and {simulations}")
     what = STATISTICS[statistic]
-    options: dict[str, Any] = {"horizons": {f"{i:03}": CENSORED_AT for i in range(len(seeds))}} if what.steps else {}
+    spending = {f"{i:03}": Spending(CENSORED_AT) for i in range(len(seeds))}
+    options: dict[str, Any] = {"ours": spending, "theirs": spending} if what.steps else {}
     advantages = (ADVANTAGE, 0.0)[: what.methods]
     grid = [(np.arange(QUANTILES) + 0.5) / QUANTILES] * len(seeds)
     truth = float(what.aggregate(*(_method(what, noise, a, grid) for a in advantages), **options))
@@ -132,7 +135,9 @@ def coverage(
     held, widths = [], []
     for i in range(simulations):
         samples = [_method(what, noise, a, [rng.random(n) for n in seeds]) for a in advantages]
-        found = bootstrap(what.aggregate, *samples, seed=i, replicates=replicates, corrected=corrected, **options)
+        found = bootstrap(
+            what.aggregate, *samples, seed=i, replicates=replicates, confidence=NOMINAL, corrected=corrected, **options
+        )
         held.append(found.low <= truth <= found.high)
         widths.append(found.high - found.low)
     share = float(np.mean(held))
@@ -153,10 +158,13 @@ def recorded() -> Mapping[tuple[str, str], tuple[float, float]]:
     return {key: (min(found), max(found)) for key, found in shares.items()}
 
 
-def nearest(tasks: int, seeds: int) -> tuple[int, ...]:
-    """The one of SIZES with as many seeds on every task that lies nearest, by the logarithms of tasks and of seeds."""
+def nearest(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The one of SIZES with as many seeds on every task nearest to len(seeds) tasks of the fewest seeds, by their logarithms.
+
+    MIXED would promise too much to fewer tasks: at 10, 10, 3, 3 seeds the interval of IQM covers 0.87 to 0.90.
+    """
     even = [size for size in SIZES if len(set(size)) == 1]
-    return min(even, key=lambda size: math.log(len(size) / tasks) ** 2 + math.log(size[0] / seeds) ** 2)
+    return min(even, key=lambda size: math.log(len(size) / len(seeds)) ** 2 + math.log(size[0] / min(seeds)) ** 2)
 
 
 def main(

@@ -69,11 +69,6 @@ def mean(scores: Scores) -> Array:
     return np.asarray(np.mean([x.mean(-1) for x in strata(scores).values()], axis=0))
 
 
-def median(scores: Scores) -> Array:
-    """Median over tasks of the mean over seeds."""
-    return np.asarray(np.median([x.mean(-1) for x in strata(scores).values()], axis=0))
-
-
 def optimality_gap(scores: Scores, gamma: float = 1.0) -> Array:
     """gamma - mean of min(score, gamma): by how much the runs miss `gamma`; lower is better."""
     return np.asarray(gamma - mean({task: np.minimum(x, gamma) for task, x in strata(scores).items()}))
@@ -132,10 +127,6 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-    def complement(self) -> Estimate:
-        """1 - this: a ratio of steps becomes the share of steps saved."""
-        return Estimate(1.0 - self.value, 1.0 - self.high, 1.0 - self.low, self.confidence)
 
 
 def bootstrap(
