@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hyperprompt.envs.scale import TaskScale, measured_under, task_scale
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
 from hyperprompt.evaluation.censoring import Spending, Target, step_ratio, target_return
@@ -200,8 +201,6 @@ def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[Tas
     """
     measured = measured_under(config["env"])
     if measured and not config["env_options"] and all(config.get(key) == value for key, value in measured.items()):
-        try:
+        with suppress(InvalidValue):  # measured, and no unit
             return task_scale(config["env"]), True
-        except (InvalidValue, UnknownName):
-            pass
     return (TaskScale(random, static), False) if static > random else (None, False)
