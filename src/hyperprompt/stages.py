@@ -61,6 +61,7 @@ def benchmark(
     out: Annotated[Path | None, typer.Option(help="Folder of records and report. [default: the suite's]")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Carry out failed runs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what is left to be done and its cost.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Only the tables and the page, of what has ended so far.")] = False,
 ) -> None:
     """Carry out every run of a suite that has no record yet, and write the tables and the page. Goes on after a kill."""
     from hyperprompt.pipeline import benchmark as stage
@@ -74,7 +75,7 @@ def benchmark(
         typer.echo(f"\n{outlook.left}")
         return
     with resumable():
-        finished = stage.run(read, retry_failed=retry_failed, say=typer.echo)
+        finished = stage.so_far(read, typer.echo) if report else stage.run(read, retry_failed=retry_failed, say=typer.echo)
     for path in stage.report(finished, shlex.join(["hyperprompt", *sys.argv[1:]])):
         typer.echo(path)
     if finished.failed:

@@ -13,6 +13,7 @@ from hyperprompt.collect import bayes, dataset
 from hyperprompt.collect.config import Recipe
 from hyperprompt.config import RunConfig
 from hyperprompt.core import MetaState
+from hyperprompt.errors import HyperPromptError
 
 RECIPE = Recipe(
     env="CartPole-v1",
@@ -38,6 +39,12 @@ def test_every_decision_is_labelled_with_the_settings_of_the_best_run(tmp_path: 
     assert all(len(c.seeds) == 0 and c.advantages().size == 0 for c in found)
     dataset.write(tmp_path / "a.parquet", found, {})
     assert [c.target for c in dataset.read(tmp_path)] == [target] * len(found)
+
+
+def test_a_search_without_a_score_is_no_data(monkeypatch: pytest.MonkeyPatch, state: Callable[[int], MetaState]) -> None:
+    monkeypatch.setattr(bayes, "train", lambda config: ([state(0)], math.nan))
+    with pytest.raises(HyperPromptError, match="no trial has a score"):
+        bayes.collect_round(RECIPE, 0)
 
 
 def test_the_target_is_that_of_the_highest_auc(monkeypatch: pytest.MonkeyPatch, state: Callable[[int], MetaState]) -> None:

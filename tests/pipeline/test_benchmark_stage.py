@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import Counter
 from concurrent.futures import Future
@@ -16,7 +17,7 @@ from hyperprompt import cli
 from hyperprompt.collect import split
 from hyperprompt.config import parse
 from hyperprompt.durable import FolderLock
-from hyperprompt.errors import RunFolderError
+from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.hyperparameters import Theta
 from hyperprompt.pipeline import benchmark, deploy, methods
 from hyperprompt.pipeline import suite as suites
@@ -175,12 +176,13 @@ def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, c
         cli.main()
     assert end.value.code == 0
     assert "at most 0 runs left" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 0
-    assert capsys.readouterr().out.split() == [str(folder / "out" / name) for name in ("table.md", "report.html")]
-    assert f"Command: `{' '.join(command)}`" in (folder / "out" / "table.md").read_text()
+    for ask in (command, [*command, "--report"]):
+        monkeypatch.setattr(sys, "argv", ask)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0
+        assert capsys.readouterr().out.split() == [str(folder / "out" / name) for name in ("table.md", "report.html")]
+        assert f"Command: `{' '.join(ask)}`" in (folder / "out" / "table.md").read_text()
 
 
 def test_accounts_are_a_choice(finished: Finished) -> None:
@@ -260,6 +262,7 @@ def test_a_tuner_that_raises_an_error_fails_its_search_alone(
         assert f"Failed: search on CartPole-v1, seed {seed}, after 0 steps: the tuner failed: RuntimeError: no idea" in text
     outlook = benchmark.outlook(suite)
     assert outlook.done == outlook.runs == 1 + 2 + 1, "the rest of the search is not going to be carried out"
+    assert "| search | 7001 | 1 | none: the search failed |" in text
 
 
 def test_tasks_with_seeds_and_methods_of_their_own(tmp_path: Path) -> None:
@@ -290,6 +293,43 @@ def test_tasks_with_seeds_and_methods_of_their_own(tmp_path: Path) -> None:
     for task, ran in (("cart", "search"), ("Catch-v0", "noise")):
         lines = markdown.split(f"### {task}\n")[1].split("T = ")[0].splitlines()
         assert [line.split("|")[1].strip() for line in lines if "|" in line][2:] == ["static", ran, "static, other seeds"]
+
+
+def test_a_report_while_runs_are_missing(finished: Finished, tmp_path: Path) -> None:
+    shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
+    kinds = {**TINY["methods"], "cosine": {"controller": "anneal:cosine"}, "linear": {"controller": "anneal:linear"}}
+    tasks = [*TINY["tasks"], {"env": "Catch-v0", "steps": 256}]
+    suite = load(tmp_path, methods=kinds, tasks=tasks)
+    before = sorted((tmp_path / "out").rglob("*"))
+    done = benchmark.so_far(suite)
+    assert sorted((tmp_path / "out").rglob("*")) == before
+    assert (done.outcomes, done.targets, done.random) == (finished[2].outcomes, finished[2].targets, finished[2].random)
+    missing = ["cosine on CartPole-v1", "linear on CartPole-v1", *(f"{name} on Catch-v0" for name in kinds)]
+    assert done.left.endswith(f"; not here yet: {', '.join(missing)}")
+    for path in benchmark.report(done, "x"):
+        assert "Not finished: at most 23 runs left" in path.read_text()
+    assert benchmark.so_far(load(tmp_path)).left == "", "all that this suite asks for is there"
+
+
+def test_a_method_with_a_part_of_its_runs_is_not_in_a_report(finished: Finished, tmp_path: Path) -> None:
+    records = shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
+    for method, left in (("noise", ["static", "search", "pbt"]), ("static", [])):
+        run = next(o.run for o in finished[2].outcomes if o.method == method)
+        next(path for path in records.iterdir() if json.loads(path.read_text()) == run).unlink()
+        if left:
+            assert list(dict.fromkeys(o.method for o in benchmark.so_far(load(tmp_path)).outcomes)) == left
+    with pytest.raises(InvalidValue, match="nothing to report yet: on no task have all runs of 'static' ended"):
+        benchmark.so_far(load(tmp_path))
+
+
+def test_a_dear_method_with_fewer_seeds(tmp_path: Path) -> None:
+    kinds = {"static": {"controller": "static"}, "noise": {"controller": "random", "seeds": 1}}
+    suite = load(tmp_path, methods=kinds)
+    outlook = benchmark.outlook(suite)
+    assert outlook.runs == 2 + 1 + 2
+    done = benchmark.run(suite, executor=Here())
+    assert [(o.method, o.seed) for o in done.outcomes] == [("static", 0), ("static", 1), ("noise", 0)]
+    assert "| noise | 1 |" in benchmark.report(done, "x")[0].read_text()
 
 
 def test_what_is_left_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

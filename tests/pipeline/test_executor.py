@@ -14,7 +14,7 @@ from hyperprompt.config import parse
 from hyperprompt.core import Interval
 from hyperprompt.meta.live import LiveRun
 from hyperprompt.pipeline import results, worker
-from hyperprompt.pipeline.executor import Job, Plan, Processes, drive
+from hyperprompt.pipeline.executor import Job, Plan, Processes, drive, walk
 
 CONFIG: dict[str, Any] = {"env": "CartPole-v1", "controller": "static", "steps": 64, "n_envs": 1, "agent": {"n_steps": 32}}
 
@@ -51,6 +51,20 @@ def chain(folder: Path, names: list[str]) -> Plan[list[str]]:
 def batch(folder: Path, names: list[str]) -> Plan[list[str]]:
     records = yield [job(folder, name) for name in names]
     return [record["label"] for record in records]
+
+
+def test_a_walk_goes_as_far_as_runs_have_ended_and_begins_none(tmp_path: Path) -> None:
+    first = walk(chain(tmp_path, ["a", "b"]), {})
+    assert (first.ended, first.whole, first.outcome) == ((), False, None)
+    failures = {job(tmp_path, "a").record: {"error": "it broke"}}
+    half = walk(chain(tmp_path, ["a", "b"]), failures)
+    assert [(one.label, record) for one, record in half.ended] == [("a", {"error": "it broke"})]
+    assert not half.whole
+    drive([batch(tmp_path, ["x", "z"])], Pretend(), 2, {})
+    part = walk(batch(tmp_path, ["x", "y", "z"]), {})
+    assert ([one.label for one, _ in part.ended], part.whole) == (["x", "z"], False)
+    whole = walk(batch(tmp_path, ["z", "x"]), {})
+    assert (whole.whole, whole.outcome) == (True, ["z", "x"])
 
 
 def test_plans_get_the_records_they_asked_for_in_order(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "key": ({"seedz": 3}, ["'seedz'", "'seeds'"]),
     "key that is none": ({"text": "x"}, ["'text'", "tasks"]),
     "key of a task": ({"tasks": [{"env": "CartPole-v1", "step": 9}]}, ["tasks.0.step", "'steps'"]),
+    "more seeds than its tasks have": (method(controller="random", seeds=6), ["methods.mine.seeds", "6", "at most 5"]),
+    "no seeds of a method": (method(controller="random", seeds=0), ["methods.mine.seeds"]),
+    "seeds of the baseline": (
+        {"methods": {"static": {"controller": "static", "seeds": 1}}},
+        ["methods.static.seeds", "the baseline runs on all"],
+    ),
     "key of a method": (method(tuner="random", trails=3), ["methods.mine.trails", "'trials'"]),
     "key of the target": ({"target": {"shares": 0.5}}, ["target.shares", "'share'"]),
     "key of a run": (method(controller="random", set={"agnet.n_steps": 8}), ["methods.mine.set", "'agent'"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from hyperprompt.config import RunConfig
 from hyperprompt.core import MetaState
 from hyperprompt.durable import to_json
 from hyperprompt.evaluation.metrics import auc
-from hyperprompt.hyperparameters import Theta
 from hyperprompt.meta.live import LiveRun
 from hyperprompt.meta.reward import returns
 from hyperprompt.pipeline import tuning
@@ -26,22 +26,20 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     A learner steps toward them: `Hyperparameter.delta(theta, target)`.
 
     Raises:
-        HyperPromptError: whatever `LiveRun` or the tuner refuse.
+        HyperPromptError: whatever `LiveRun` or the tuner refuse, or a search without a score.
     """
     base = recipe.run_config(int(np.random.default_rng(round_seed(recipe.env, round_)).integers(2**31)))
-    space = tuning.search_space(base)
-    tuner = tuning.create(recipe.tuner, base, recipe.trials, round_)
+    search = tuning.search(recipe.tuner, base, recipe.trials, round_)
     found: list[Checkpoint] = []
-    best: tuple[float, Theta] = (-math.inf, space.values(space.defaults))
-    for trial in range(recipe.trials):
-        theta = tuner.ask()
-        # The first trial is the run's own settings, those outside the bounds included.
-        states, score = train(tuning.fixed(base, tuning.arguments(space, theta) if trial else {}))
-        tuner.tell(theta, score)
-        if score > best[0]:
-            best = score, theta
-        found += [_checkpoint(recipe, f"{state.run}/{round_}-{trial}", state) for state in states]
-    return [replace(c, target=to_json(best[1])) for c in found]
+    try:
+        config = next(search)
+        for trial in count():
+            states, score = train(config)
+            found += [_checkpoint(recipe, f"{state.run}/{round_}-{trial}", state) for state in states]
+            config = search.send(score if math.isfinite(score) else None)
+    except StopIteration as end:
+        best: tuning.Best = end.value
+    return [replace(checkpoint, target=to_json(best.theta)) for checkpoint in found]
 
 
 def train(config: RunConfig) -> tuple[list[MetaState], float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -42,7 +41,7 @@ def task_scale(task: str) -> TaskScale:
     if task not in table:
         raise UnknownName("task with a measured scale", task, table)
     scale = TaskScale(table[task]["random"], table[task]["static"])
-    error = _error(table[task])
+    error = random_error(table[task]["random_std"])
     # A unit within the noise of its own zero would turn that noise into scores.
     if scale.static - scale.random <= CLEARLY * error:
         raise InvalidValue(
@@ -62,11 +61,12 @@ def measured_under(task: str) -> dict[str, Any]:
 def random_return(task: str) -> tuple[float, float] | None:
     """Mean return of random actions and its standard error, where they are measured; a task needs no unit for that."""
     row = _table().get(task)
-    return None if row is None else (row["random"], _error(row))
+    return None if row is None else (row["random"], random_error(row["random_std"]))
 
 
-def _error(row: Mapping[str, Any]) -> float:
-    return float(row["random_std"]) / math.sqrt(RANDOM_EPISODES)
+def random_error(deviation: float) -> float:
+    """Standard error of the mean return of random actions, from the deviation over RANDOM_EPISODES."""
+    return float(deviation) / math.sqrt(RANDOM_EPISODES)
 
 
 @cache

@@ -86,7 +86,8 @@ class Tables:
     @property
     def methods(self) -> list[str]:
         """In the suite's order, the zero line last."""
-        return list(dict.fromkeys(name for task in self.tasks for name in task.cells))
+        names = dict.fromkeys(name for task in self.tasks for name in task.cells)
+        return [*(name for name in names if name != self.zero_line), self.zero_line]
 
     @property
     def zero_line(self) -> str:

@@ -32,6 +32,8 @@ class Protocol:
     seeds: Mapping[str, Sequence[int]]
     accounts: Sequence[str]
     meta_training_steps: Mapping[str, int] = field(default_factory=dict)
+    left: str = ""
+    """What has still to be run, of a report while the benchmark runs."""
 
 
 def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
@@ -77,6 +79,8 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     seeds = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in protocol.seeds.items())
     count = sum(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
     said = [f"{count} compared runs on {len(tables.tasks)} tasks. Seeds: {seeds}."]
+    if protocol.left:
+        said.insert(0, f"Not finished: {protocol.left}. A method stands on a task once all of its runs there have ended.")
     fewest = min(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
     if fewest < 5:
         said.append(

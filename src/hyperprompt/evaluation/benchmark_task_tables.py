@@ -11,6 +11,7 @@ from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.benchmark_tables import METRICS, interval
 from hyperprompt.evaluation.censoring import median_steps
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number
+from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.evaluation.statistics import Array
 from hyperprompt.evaluation.table import Table
 
@@ -75,16 +76,22 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
 
 
 def found(tables: Tables) -> Table | None:
-    """What the searches found: best trial and first one."""
+    """What the searches found, as far as it differs from the first trial."""
     rows = []
     for task in tables.tasks:
         for method, cell in task.cells.items():
             for search in cell.searches if cell.tuned else []:
-                first = search.trials[0]
-                settings = _changed(first["config"]["agent"], search.run["config"]["agent"])
+                settings = _settings(search)
                 rows.append((task.name, method, str(search.tuning_seed), str(len(search.trials)), settings))
     header = ("task", "method", "tuning seed", "trials", "settings found")
     return Table("Settings that the tuners found", header, tuple(rows), wrap=True) if rows else None
+
+
+def _settings(search: Outcome) -> str:
+    run = search.run["config"]
+    if search.failed and run["seed"] == search.tuning_seed:  # else a final run failed, whose settings were found
+        return "none: the search failed"
+    return _changed(search.trials[0]["config"]["agent"], run["agent"])
 
 
 def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> str:

@@ -12,20 +12,20 @@ No state is kept beside these: the records there say what is left to be done. A 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperprompt.collect import split
 from hyperprompt.durable import FolderLock, clear_torn_writes
-from hyperprompt.envs.scale import RANDOM_EPISODES, random_return
-from hyperprompt.errors import RunFolderError
+from hyperprompt.envs.scale import RANDOM_EPISODES, random_error, random_return
+from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
 from hyperprompt.pipeline.entries import ControllerMethod, TaskEntry
-from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive
+from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive, walk
 from hyperprompt.pipeline.outlook import Outlook
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite
@@ -39,11 +39,13 @@ class Benchmark:
 
     suite: Suite
     outcomes: tuple[Outcome, ...]
-    """Of every method on every task under every test seed."""
+    """Of every method on every task under every test seed of its own."""
     targets: tuple[Outcome, ...]
     """Of the baseline under the target's seeds: R*, and the zero line."""
     random: Mapping[str, tuple[float, float]]
     """Task -> mean and standard error of the returns of random actions."""
+    left: str = ""
+    """What has still to be carried out, in a line."""
 
     @property
     def failed(self) -> int:
@@ -97,7 +99,7 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     plans: list[Plan[list[Outcome]]] = []
     # Chains and bundles of runs go first: else they would stand alone at the end.
     for case in sorted(cases, key=lambda case: isinstance(case.method, ControllerMethod)):
-        plans += methods.plans(case, case.task.tests)
+        plans += methods.plans(case, case.seeds)
     tests = len(plans)
     for task in suite.tasks:
         plans += methods.plans(methods.baseline(suite, task), suite.references)
@@ -117,6 +119,38 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
     flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
     targets = tuple(o for part in outcomes[tests:] for o in part)
     return Benchmark(suite, tuple(flat), targets, random)
+
+
+def so_far(suite: Suite, say: Callable[[str], None] = lambda line: None) -> Benchmark:
+    """What has ended, for a report while the benchmark runs; no run is carried out.
+
+    A method stands on a task once all of its runs there have ended: of a part of them, the short ones would come first. A task
+    stands there once the baseline does, under the test seeds and the target's.
+
+    Raises:
+        HyperPromptError: the suite cannot work, or no task is that far.
+    """
+    methods.check(suite)
+    failures = _failures(suite)
+
+    def ended(case: methods.Case, seeds: Sequence[int]) -> list[Outcome]:
+        walks = [walk(plan, failures) for plan in methods.plans(case, seeds)]
+        return [o for one in walks for o in one.outcome or ()] if all(one.whole for one in walks) else []
+
+    cases = [(case, ended(case, case.seeds)) for case in methods.cases(suite)]
+    based = {case.task.label for case, found in cases if case.name == suite.baseline and found}
+    tasks = [task for task in suite.tasks if task.label in based]
+    targets = {task.label: ended(methods.baseline(suite, task), suite.references) for task in tasks}
+    tasks = [task for task in tasks if targets[task.label]]
+    if not tasks:
+        raise InvalidValue(f"nothing to report yet: on no task have all runs of {suite.baseline!r} ended")
+    labels = [task.label for task in tasks]
+    here = [(case, found) for case, found in cases if case.task.label in labels and found]
+    missing = ", ".join(f"{case.name} on {case.task.label}" for case, found in cases if (case, found) not in here)
+    left = f"{Outlook.of(suite, failures).left}; not here yet: {missing}" if missing else ""
+    random = {task.label: _random(suite, task, say) for task in tasks}
+    flat = [o for _, found in here for o in sorted(found, key=lambda o: o.seed)]
+    return Benchmark(suite, tuple(flat), tuple(o for label in labels for o in targets[label]), random, left)
 
 
 def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:
@@ -148,7 +182,7 @@ def _random(suite: Suite, task: TaskEntry, say: Callable[[str], None]) -> tuple[
     if not path.exists():
         say(f"{task.label}: {RANDOM_EPISODES} episodes of random actions")
         mean, deviation = constants.random_policy(task.env, task.options)
-        results.write(path, {"task": task.label, "mean": mean, "error": deviation / RANDOM_EPISODES**0.5})
+        results.write(path, {"task": task.label, "mean": mean, "error": random_error(deviation)})
     known = json.loads(path.read_text())
     return known["mean"], known["error"]
 
@@ -172,5 +206,6 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
         seeds={**suite.tests, "tuning": suite.searches, "R* and zero line": suite.references},
         accounts=suite.accounts,
         meta_training_steps=suite.meta_training_steps,
+        left=benchmark.left,
     )
     return benchmark_report.write(tables, protocol, suite.folder)

@@ -60,6 +60,8 @@ class Method(_Strict):
     """Keys of a run's configuration, dotted ones allowed; they win over the suite's `set`."""
     tasks: tuple[str, ...] | None = None
     """Those it runs on, as the tables call them; by default all."""
+    seeds: int | None = Field(default=None, ge=1, strict=True)
+    """How many of a task's test seeds, the first ones; by default all. For methods whose runs are dear."""
 
     def runs_on(self, task: TaskEntry) -> bool:
         return self.tasks is None or task.label in self.tasks

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from hyperprompt.config import RunConfig
 from hyperprompt.pipeline import results
@@ -132,6 +132,32 @@ class Processes:
             process.kill()
             process.wait()  # so that the dead process writes no record once it has been said to have failed
             self._running.discard(process)
+
+
+@dataclass(frozen=True)
+class Walk(Generic[T]):
+    """How far a plan comes by the runs that have ended."""
+
+    ended: tuple[tuple[Job, Record], ...]
+    whole: bool
+    outcome: T | None
+    """What the plan returned, if it is whole."""
+
+
+def walk(plan: Plan[T], failures: Mapping[Path, Record]) -> Walk[T]:
+    """Goes through a plan as far as its runs have ended, and carries nothing out; `failures` as in `drive`."""
+    ended: list[tuple[Job, Record]] = []
+    try:
+        batch = next(plan)
+        while True:
+            known = [job for job in batch if job.record in failures or job.record.exists()]
+            records = [failures.get(job.record) or results.read(job.record) for job in known]
+            ended += zip(known, records, strict=True)
+            if len(known) < len(batch):
+                return Walk(tuple(ended), False, None)
+            batch = plan.send(records)
+    except StopIteration as end:
+        return Walk(tuple(ended), True, end.value)
 
 
 def drive(

@@ -16,7 +16,6 @@ from hyperprompt.config import RunConfig, validated
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
-from hyperprompt.hyperparameters import Theta
 from hyperprompt.pipeline import results, tuning
 from hyperprompt.pipeline.entries import ControllerMethod, Method, PopulationMethod, TaskEntry, TunerMethod
 from hyperprompt.pipeline.executor import Job, Plan
@@ -39,6 +38,11 @@ class Case:
     task: TaskEntry
     name: str
     method: Method
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The test seeds."""
+        return self.task.tests[: self.method.seeds]
 
     def config(self, seed: int, **own: Any) -> RunConfig:
         """The resolved configuration of a run under `seed`.
@@ -102,35 +106,20 @@ def tuner(case: Case, seeds: Sequence[int]) -> Plans:
     return [plan(seed, share) for seed, share in shares if share]
 
 
-def _search(case: Case, base: RunConfig, trials: list[Record]) -> Plan[dict[str, float | int]]:
-    """The settings of the best trial; the trials themselves are added to `trials`.
-
-    Raises:
-        SearchFailed: no trial has a score, or the tuner raised an error.
-    """
+def _search(case: Case, base: RunConfig, trials: list[Record]) -> Plan[Mapping[str, float | int]]:
+    """The settings of the best trial; the trials themselves are added to `trials`. Raises SearchFailed."""
     method = case.method
     assert isinstance(method, TunerMethod)
-    space = tuning.search_space(base)
-    optimiser = tuning.create(method.tuner, base, method.trials, base.seed)
-    best: tuple[float, dict[str, float | int]] = (-math.inf, {})
-    for i in range(method.trials):
-        # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
-        theta: Theta = space.values(space.defaults)
-        constant: dict[str, float | int] = {}
-        if i:
-            with tuning.failing_the_search():
-                theta = optimiser.ask()
-                constant = tuning.arguments(space, theta)
-        records = yield [case.job(tuning.fixed(base, constant), f"trial {i + 1}")]
-        trials += records
-        value = tuning.score(records[0], case.suite.score)
-        with tuning.failing_the_search():
-            optimiser.tell(theta, value)
-        if value is not None and value > best[0]:
-            best = value, constant
-    if best[0] == -math.inf:
-        raise SearchFailed(f"no trial has a score; the first: {trials[0].get('error', 'no episode ended')}")
-    return best[1]
+    search = tuning.search(method.tuner, base, method.trials, base.seed)
+    try:
+        config = next(search)
+        while True:
+            records = yield [case.job(config, f"trial {len(trials) + 1}")]
+            trials += records
+            config = search.send(tuning.score(records[0], case.suite.score))
+    except StopIteration as end:
+        best: tuning.Best = end.value
+        return best.constant
 
 
 def population(case: Case, seeds: Sequence[int]) -> Plans:
@@ -179,7 +168,7 @@ def check(suite: Suite) -> None:
     """
     for case in cases(suite):
         try:
-            _check(case, case.task.tests[0])
+            _check(case, case.seeds[0])
         except HyperPromptError as error:
             raise InvalidValue(f"methods.{case.name} on {case.task.label}: {error}") from error
 

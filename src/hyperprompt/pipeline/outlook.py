@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hyperprompt.pipeline import methods, results
+from hyperprompt.pipeline import methods
 from hyperprompt.pipeline.entries import TaskEntry
-from hyperprompt.pipeline.executor import Job, Plan
+from hyperprompt.pipeline.executor import Job, walk
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite
 from hyperprompt.progress import clock
@@ -41,14 +41,17 @@ class Outlook:
     def of(cls, suite: Suite, failures: Mapping[Path, Record]) -> Outlook:
         """From the records that exist."""
         parts: dict[str, Part] = {}
-        wanted = [(case, case.task.tests) for case in methods.cases(suite)]
+        wanted = [(case, case.seeds) for case in methods.cases(suite)]
         wanted += [(methods.baseline(suite, task), suite.references) for task in suite.tasks]
         for case, seeds in wanted:
             part = parts.setdefault(case.task.label, Part(_steps(case.task, case), 0))
-            before = part.done
-            ended = [_walk(plan, part, failures) for plan in methods.plans(case, seeds)]
+            walks = [walk(plan, failures) for plan in methods.plans(case, seeds)]
+            ended = [run for one in walks for run in one.ended]
+            done = sum(job.runs for job, _ in ended)
+            part.done += done
+            part.seconds += [r["result"]["wall_seconds"] / job.runs for job, r in ended if "error" not in r]
             # Not the size of a search that was given up: its last runs are not going to be carried out.
-            part.runs += part.done - before if all(ended) else methods.size(case, seeds)
+            part.runs += done if all(one.whole for one in walks) else methods.size(case, seeds)
         return cls(parts, suite.jobs)
 
     @property
@@ -110,23 +113,3 @@ def _steps(task: TaskEntry, case: methods.Case) -> int:
     steps = case.config(0, controller="static").steps
     assert steps is not None
     return steps
-
-
-def _walk(plan: Plan[object], part: Part, failures: Mapping[Path, Record]) -> bool:
-    """Goes through a plan as far as its runs have records; returns whether that is to its end."""
-    try:
-        batch = next(plan)
-        while True:
-            known = [job for job in batch if job.record in failures or job.record.exists()]
-            part.done += sum(job.runs for job in known)
-            records = [failures.get(job.record) or results.read(job.record) for job in known]
-            part.seconds += [
-                record["result"]["wall_seconds"] / job.runs
-                for job, record in zip(known, records, strict=True)
-                if "error" not in record
-            ]
-            if len(known) < len(batch):
-                return False
-            batch = plan.send(records)
-    except StopIteration:
-        return True

@@ -209,13 +209,17 @@ def _check_methods(suite: Suite) -> None:
                 raise UnknownName(f"task in methods.{name}.tasks", task, labels)
         if method.tasks == ():
             raise InvalidValue(f"methods.{name}.tasks is empty: name at least one, or leave it out for all")
+        tests = max(len(task.tests) for task in suite.tasks if method.runs_on(task))
+        if method.seeds is not None and method.seeds > tests:
+            raise InvalidValue(f"methods.{name}.seeds: {method.seeds} of at most {tests} test seeds of a task")
     if (zero := ZERO_LINE.format(baseline=suite.baseline)) in suite.methods:
         raise InvalidValue(f"methods.{zero}: the tables call the baseline's runs on the target's seeds so")
     baseline = suite.methods[suite.baseline]
     if not (isinstance(baseline, ControllerMethod) and baseline.controller == "static"):
         raise InvalidValue(f"baseline: {suite.baseline!r} is not a method with 'controller: static', which R* is taken from")
-    if baseline.tasks is not None:
-        raise InvalidValue(f"methods.{suite.baseline}.tasks: the baseline runs on every task, R* is taken from it")
+    for key, own in (("tasks", baseline.tasks), ("seeds", baseline.seeds)):
+        if own is not None:
+            raise InvalidValue(f"methods.{suite.baseline}.{key}: the baseline runs on all, the others are compared to it")
 
 
 def _check_seeds(suite: Suite) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from hyperprompt.config import RunConfig
 from hyperprompt.envs import make as envs
+from hyperprompt.errors import HyperPromptError
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
 from hyperprompt.meta.run import selected
 from hyperprompt.pipeline.results import Record
@@ -14,8 +16,46 @@ from hyperprompt.search import registry
 from hyperprompt.search.base import Search, Tuner
 
 
-class SearchFailed(Exception):
+class SearchFailed(HyperPromptError):
     """A search has no settings to offer; says why."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The trial with the highest score."""
+
+    theta: Theta
+    constant: Mapping[str, float | int]
+    """theta as constructor arguments; empty for the first trial, which is the run's own settings as they stand."""
+    score: float
+
+
+def search(name: str, base: RunConfig, trials: int, seed: int) -> Generator[RunConfig, float | None, Best]:
+    """A whole search: yields the configuration of each trial, is sent its score, None if it has none, and returns the best.
+
+    Raises:
+        SearchFailed: no trial has a score, or the tuner raised an error.
+        HyperPromptError: see `search.registry.create`.
+    """
+    space = search_space(base)
+    tuner = create(name, base, trials, seed)
+    best: Best | None = None
+    for trial in range(trials):
+        # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
+        theta: Theta = space.values(space.defaults)
+        constant: dict[str, float | int] = {}
+        if trial:
+            with failing_the_search():
+                theta = tuner.ask()
+                constant = arguments(space, theta)
+        score = yield fixed(base, constant)
+        with failing_the_search():
+            tuner.tell(theta, score)
+        if score is not None and (best is None or score > best.score):
+            best = Best(theta, constant, score)
+    if best is None:
+        raise SearchFailed("no trial has a score")
+    return best
 
 
 @contextmanager
