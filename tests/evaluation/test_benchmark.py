@@ -185,7 +185,7 @@ def test_the_normalised_gain_over_each_other_method() -> None:
     table = benchmark_tables.gains(made, "final_return")
     assert table.header == ("method", "over static", "over better", "over worse", "over static, other seeds")
     assert table.rows[0][1] == NOT_KNOWN
-    assert table.rows[2][2].startswith(f"{MINUS}1 "), table.rows
+    assert table.rows[2][2].startswith(f"{MINUS}1.00 "), table.rows
 
 
 def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
@@ -194,7 +194,7 @@ def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
     table = benchmark_tables.step_ratios(made, "single")
     assert table.header == ("method", "over static", "over quick", "over slow", "over static, other seeds")
     quick, slow = table.rows[1:3]
-    assert (quick[2], quick[3][:4], slow[2][:2]) == (NOT_KNOWN, "0.5 ", "2 ")
+    assert (quick[2], quick[3][:4], slow[2][:2]) == (NOT_KNOWN, "0.50", "2.")
 
 
 def test_an_interval_that_touches_0_decides_nothing() -> None:

@@ -171,3 +171,18 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 )
 def test_numbers_for_people(value: float | None, text: str):
     assert comparison.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((1.3, 1.02, 1.62), ["1.30", "1.02", "1.62"]),
+        ((-2.86e-5, -0.0864, 0.0921), ["0.0000", "−0.0864", "0.0921"]),  # noqa: RUF001
+        ((192.6, -3.25), ["193", "−3"]),  # noqa: RUF001
+        ((1176.0, 0.0), ["1,176", "0"]),
+        ((0.0, 0.0), ["0", "0"]),
+        ((1.0, math.nan), ["1.00", comparison.NOT_KNOWN]),
+    ],
+)
+def test_numbers_of_one_kind_have_equally_many_decimals(values: tuple[float, ...], texts: list[str]):
+    assert comparison.numbers(*values) == texts

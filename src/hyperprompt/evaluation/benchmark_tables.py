@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
-from hyperprompt.evaluation.comparison import NOT_KNOWN, number
+from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
 from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import Array, Estimate
@@ -23,7 +23,8 @@ def interval(estimate: Estimate) -> str:
     """value [low, high]; the value alone where one seed allows no interval."""
     if math.isnan(estimate.low):
         return number(estimate.value)
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+    value, low, high = numbers(estimate.value, estimate.low, estimate.high)
+    return f"{value} [{low}, {high}]"
 
 
 def wins(tables: Tables, name: str) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.benchmark_tables import METRICS, interval
 from hyperprompt.evaluation.censoring import median_steps
-from hyperprompt.evaluation.comparison import NOT_KNOWN, number
+from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.evaluation.statistics import Array
 from hyperprompt.evaluation.table import Table
@@ -21,7 +21,7 @@ def _mean(values: Array) -> str:
     known = values[np.isfinite(values)]
     if not known.size:
         return NOT_KNOWN
-    return number(float(known.mean())) + (f" ± {number(float(known.std(ddof=1)))}" if known.size > 1 else "")
+    return " ± ".join(numbers(float(known.mean()), float(known.std(ddof=1)))) if known.size > 1 else number(float(known[0]))
 
 
 def on_task(tables: Tables, task: TaskTable) -> Table:

@@ -156,6 +156,15 @@ def number(value: float | None) -> str:
     return (f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}").replace("-", MINUS)
 
 
+def numbers(*values: float) -> list[str]:
+    """Values of one kind for people, all with as many decimals as give the greatest three digits."""
+    greatest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    decimals = min(max(2 - math.floor(math.log10(greatest)), 0), 9) if greatest > 0.0 else 0
+    # Adding zero makes a plain one of the negative zero.
+    written = (f"{round(value, decimals) + 0.0:,.{decimals}f}" if math.isfinite(value) else NOT_KNOWN for value in values)
+    return [text.replace("-", MINUS) for text in written]
+
+
 def verdict(runs: Sequence[Run]) -> list[str]:
     """Plain sentences on one group: who leads by AUC and by final return, by how much, and what that is worth."""
     finished = by_controller([run for run in runs if run.finished and math.isfinite(run.auc)])

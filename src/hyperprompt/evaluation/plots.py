@@ -18,6 +18,8 @@ STATIC_COLOUR = "#4D4D4D"
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 WIDE, NARROW = (8.2, 3.7), (5.2, 3.2)
 """Figure sizes in inches, at 96 pixels of the page an inch."""
+FEW = 4
+"""Controllers whose single seeds one figure has room for."""
 MARKS = {"applied": ("o", 22.0), "kept": (".", 9.0), "clamped": ("^", 28.0), "rejected": ("x", 26.0)}
 _FACTORS = ("1/4", "1/2", "1/√2", "keep", "√2", "2", "4")
 _TENTHS = ("-2/10", "-1/10", "-1/20", "keep", "+1/20", "+1/10", "+2/10")
@@ -76,7 +78,8 @@ def _steps_axis(axes: Any, runs: Sequence[Run]) -> None:
 
 
 def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE, controllers: Sequence[str] | None = None) -> str:
-    """Mean return over environment steps; with several seeds their mean, the seeds as thin lines, min to max as a band.
+    """Mean return over environment steps; with several seeds their mean, and of FEW controllers the seeds as thin lines and
+    min to max as a band.
 
     `controllers` fixes the colours where a page has several figures; by default those of `runs`, in their order.
     """
@@ -93,9 +96,10 @@ def learning_curves(runs: Sequence[Run], size: tuple[float, float] = WIDE, contr
         start, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
         grid = np.unique(np.concatenate([x[(x >= start) & (x <= end)] for x, _ in curves]))
         rows = np.stack([np.interp(grid, x, y) for x, y in curves])  # (seeds, points)
-        axes.fill_between(grid, rows.min(axis=0), rows.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-        for x, y in curves:
-            axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.55)
+        if len(groups) <= FEW:
+            axes.fill_between(grid, rows.min(axis=0), rows.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+            for x, y in curves:
+                axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.55)
         axes.plot(grid, rows.mean(axis=0), color=colour, linestyle=dashes, linewidth=2.0, label=label)
     _steps_axis(axes, runs)
     axes.set_ylabel("mean return of the interval")
