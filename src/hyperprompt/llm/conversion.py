@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,7 @@ def _convert(source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from hyperprompt.llm.weights import _quiet
-
-    with _quiet():
+    with quiet():
         # Dequantised explicitly, else save_pretrained refuses. bf16 holds every value of a 4-bit block to 3 digits.
         model = AutoModelForCausalLM.from_pretrained(
             str(source.parent),
@@ -156,3 +155,21 @@ def _sha256(*parts: Path) -> str:
         with part.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)  # which feeds it, and does not start anew
     return digest.hexdigest()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without progress bars and load reports, and with the global random state as it was."""
+    import torch
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm import adapters
 from hyperprompt.llm.adapters import Adapter, HeadName
+from hyperprompt.llm.conversion import converted, quiet
 from hyperprompt.llm.names import DEFAULT, MODELS, adapter_of, check, check_folder, random_of
 from hyperprompt.llm.wheels import WHEELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
     from tokenizers import Tokenizer
 
@@ -78,8 +76,6 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
         base, seed = random
         return _scrambled(load(base, device=device, dtype=dtype), seed, name)
     if name in WHEELS:
-        from hyperprompt.llm.conversion import converted
-
         return _read(converted(name), name, WHEELS[name].sha256, device, dtype)
     adapter = adapter_of(name)
     if adapter is not None:
@@ -109,7 +105,7 @@ def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:
         raise ModelUnavailable(
             f"{name!r} was made for another version of {adapter.base!r}: {adapter.base_sha}, not {base.sha}"
         )
-    with _quiet():
+    with quiet():
         model = adapters.merge(base.model, adapter)
     readout = adapters.readout(adapter, base.width, base.device)
     return replace(base, model=model, name=name, sha=adapters.sha(adapter), readout=readout)
@@ -133,31 +129,13 @@ def best_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if any(f() for f in supported) else torch.float32
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without progress bars and load reports, and with the global random state as it was."""
-    import torch
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def _read(folder: Path, name: str, sha: str, device: str | None, dtype: str | None) -> LanguageModel:
     import torch
 
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     number = best_dtype(where) if dtype is None else getattr(torch, dtype)
     try:
-        with _quiet():
+        with quiet():
             # use_safetensors: never fall back to a pickle.
             model = _model_class(folder).from_pretrained(
                 str(folder), dtype=number, local_files_only=True, use_safetensors=True
