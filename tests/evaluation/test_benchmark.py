@@ -188,6 +188,22 @@ def test_the_normalised_gain_over_each_other_method() -> None:
     assert table.rows[2][2].startswith(f"{MINUS}1.00 "), table.rows
 
 
+def test_the_spread_over_seeds_is_told_beside_the_baselines() -> None:
+    calm, wild = outcomes("calm", 500, 500, 500, 500), outcomes("wild", 100, 100, 900, 900)
+    made = compare(outcomes("static", 300, 300, 700, 700), calm, wild)
+    assert made.spread("calm", "auc").value == 0.0
+    task = made.tasks[0]
+    assert made.spread("wild", "auc").value == pytest.approx(np.std(task.scores("wild", "auc"), ddof=1))
+    assert made.spread("wild", "auc", "static").value == pytest.approx(made.spread("static", "auc").value)
+    assert made.spread("wild", "auc", "static").low > 0.0
+    table = benchmark_tables.spreads(made)
+    rows = {row[0]: row[1:4] for row in table.rows}
+    assert rows["static"][1:] == (NOT_KNOWN, NOT_KNOWN)
+    assert [rows[name][2] for name in ("calm", "wild")] == ["1 of 1", "0 of 1"]
+    alone = benchmark_tables.spreads(compare(outcomes("static", 300)))
+    assert alone.rows[0][1] == "0", "one seed has no spread, and no interval"
+
+
 def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
     made = compare(STATIC, outcomes("quick", 100, 100, 100), outcomes("slow", 200, 200, 200))
     assert made.steps_ratio("quick", "single", "slow").value == pytest.approx(0.5)

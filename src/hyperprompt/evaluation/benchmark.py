@@ -57,6 +57,14 @@ class TaskTable:
         assert self.scale is not None
         return np.array([self.scale.score(value) for value in self.returns(method, name)])
 
+    def deviations(self, method: str, name: str) -> Array:
+        """sqrt(n / (n - 1)) |score - mean| of each run, (n_seeds,): their means are compared as Levene's test does.
+
+        The factor makes the squares' mean the unbiased variance, so that methods with other numbers of seeds compare.
+        """
+        scores = self.scores(method, name)
+        return np.asarray(np.abs(scores - scores.mean()) * math.sqrt(scores.size / max(scores.size - 1, 1)))
+
     @property
     def budget(self) -> float:
         """B: the most that a method of the suite spends here for its search and one run."""
@@ -115,6 +123,14 @@ class Tables:
     def gain(self, method: str, other: str, name: str) -> Estimate:
         """Normalised gain over another method: mean over tasks of the difference in the task scale."""
         return self.aggregate(method, name, statistics.difference(statistics.mean), other)
+
+    def spread(self, method: str, name: str, against: str = "") -> Estimate:
+        """Mean deviation of runs from their mean, of the method, or less another one's: below 0 the method is steadier."""
+        tasks = self.comparable(method, against)
+        if not tasks:
+            return UNKNOWN
+        samples = ({t.name: t.deviations(m, name) for t in tasks} for m in ((method, against) if against else (method,)))
+        return self._bootstrap(statistics.difference(statistics.mean) if against else statistics.mean, *samples)
 
     def seconds_ratio(self, method: str) -> Estimate:
         """Wall seconds of a run over the baseline's, geometric mean over the tasks on which no run of either failed."""

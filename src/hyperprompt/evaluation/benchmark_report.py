@@ -55,7 +55,7 @@ def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
     parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
     if "single" in protocol.accounts:
-        parts += [text.overall(tables), text.step_ratios(tables, "single")]
+        parts += [text.overall(tables), text.spreads(tables), text.step_ratios(tables, "single")]
         parts += [text.gains(tables, name) for name in text.METRICS]
     if "total" in protocol.accounts:
         parts += [text.totals(tables), text.step_ratios(tables, "total")]

@@ -82,6 +82,31 @@ def overall(tables: Tables) -> Table:
     return Table("Account 1: one run each", header, tuple(rows), note)
 
 
+def spreads(tables: Tables) -> Table:
+    """How far the runs of each method lie apart, in the task scale."""
+    rows = []
+    for method in tables.methods:
+        tasks, row = tables.comparable(method), [method]
+        for name in METRICS:
+            row.append(interval(tables.spread(method, name)))
+            if method == tables.baseline:
+                row += [NOT_KNOWN, NOT_KNOWN]
+                continue
+            deviations = [
+                [float(t.deviations(m, name).mean()) for m in (method, tables.baseline)] for t in tasks
+            ]  # (tasks, 2)
+            row.append(interval(tables.spread(method, name, tables.baseline)))
+            row.append(f"{sum(own <= other for own, other in deviations)} of {len(tasks)}")
+        rows.append(tuple(row))
+    columns = (f"{{}}, less {tables.baseline}'s", f"{{}}: tasks where it is no larger than {tables.baseline}'s")
+    header = ("method", *(column.format(what) for what in METRICS.values() for column in ("{}", *columns)))
+    note = (
+        "Mean distance of a run from its task's mean, in the task scale, sqrt(n / (n - 1)) times as large for n seeds; every "
+        f"task weighs alike. Below 0 the seeds lie closer together than {tables.baseline}'s."
+    )
+    return Table("Spread over seeds", header, tuple(rows), note)
+
+
 def gains(tables: Tables, name: str) -> Table:
     """By how much each method is above each other one, in the task scale."""
     note = (
