@@ -69,6 +69,8 @@ def benchmark(
 
     read = load(suite)
     read = read.model_copy(update={"jobs": jobs or read.jobs, "out": out or read.out})
+    if report and (dry_run or retry_failed):
+        raise InvalidValue("--report only shows what has ended: it goes with neither --dry-run nor --retry-failed")
     if dry_run:
         outlook = stage.outlook(read, retry_failed)
         columns(outlook.table())
@@ -76,6 +78,8 @@ def benchmark(
         return
     with resumable():
         finished = stage.so_far(read, typer.echo) if report else stage.run(read, retry_failed=retry_failed, say=typer.echo)
+    if finished.left:
+        typer.echo(finished.left)
     for path in stage.report(finished, shlex.join(["hyperprompt", *sys.argv[1:]])):
         typer.echo(path)
     if finished.failed:

@@ -188,20 +188,30 @@ def test_the_normalised_gain_over_each_other_method() -> None:
     assert table.rows[2][2].startswith(f"{MINUS}1.00 "), table.rows
 
 
-def test_the_spread_over_seeds_is_told_beside_the_baselines() -> None:
-    calm, wild = outcomes("calm", 500, 500, 500, 500), outcomes("wild", 100, 100, 900, 900)
-    made = compare(outcomes("static", 300, 300, 700, 700), calm, wild)
-    assert made.spread("calm", "auc").value == 0.0
-    task = made.tasks[0]
-    assert made.spread("wild", "auc").value == pytest.approx(np.std(task.scores("wild", "auc"), ddof=1))
-    assert made.spread("wild", "auc", "static").value == pytest.approx(made.spread("static", "auc").value)
-    assert made.spread("wild", "auc", "static").low > 0.0
-    table = benchmark_tables.spreads(made)
-    rows = {row[0]: row[1:4] for row in table.rows}
-    assert rows["static"][1:] == (NOT_KNOWN, NOT_KNOWN)
-    assert [rows[name][2] for name in ("calm", "wild")] == ["1 of 1", "0 of 1"]
-    alone = benchmark_tables.spreads(compare(outcomes("static", 300)))
-    assert alone.rows[0][1] == "0", "one seed has no spread, and no interval"
+def test_the_spread_over_seeds_stands_beside_the_baselines() -> None:
+    static, calm, wild = (300, 400, 600, 700), (500, 500, 500), (100, 200, 900)
+    once, broken = outcomes("once", 500), [Outcome("task", "broken", i, failed(i)) for i in range(3)]
+    made = compare(outcomes("static", *static), outcomes("calm", *calm), outcomes("wild", *wild), once, broken)
+    rows = {row[0]: row[1:5] for row in benchmark_tables.spreads(made).rows}
+    own, theirs = (np.std(made.tasks[0].scores(name, "auc"), ddof=1) for name in ("wild", "static"))
+    assert rows["static"] == ("4", f"{theirs:.3f}", NOT_KNOWN, NOT_KNOWN)
+    assert rows["wild"] == ("3", f"{own:.3f}", f"{theirs:.3f}", "0 of 1")
+    assert rows["calm"] == ("3", "0.000", f"{theirs:.3f}", "1 of 1")
+    assert rows["once"] == ("1", NOT_KNOWN, NOT_KNOWN, "0 of 0"), "one seed has no spread"
+    assert rows["broken"][1:] == (NOT_KNOWN, NOT_KNOWN, "0 of 0"), "nor has a method that never finished"
+    made = compare(outcomes("static", *static), outcomes("same", *static))
+    assert benchmark_tables.spreads(made).rows[1][4] == "0 of 1", "as large is not smaller"
+
+
+def test_methods_stand_in_the_suites_order() -> None:
+    here = [*outcomes("static", 300, 400), *outcomes("b", 300, 400)]
+    there = [replace(o, task="other") for o in (*outcomes("static", 300, 400), *outcomes("a", 300, 400))]
+    more: dict[str, Any] = {"baseline": "static", "share": 0.9, "resamples": 100}
+    targets = [*outcomes("static", 400, 500), *(replace(o, task="other") for o in outcomes("static", 400, 500))]
+    random = {"task": (0.0, 0.0), "other": (0.0, 0.0)}
+    ordered = tables([*here, *there], targets, random, methods=("a", "static", "absent", "b"), **more)
+    assert ordered.methods == ("a", "static", "b", "static, other seeds")
+    assert tables([*here, *there], targets, random, **more).methods == ("static", "b", "a", "static, other seeds")
 
 
 def test_the_steps_of_each_method_over_those_of_each_other_one() -> None:
@@ -264,7 +274,7 @@ def test_unequal_seeds_and_absent_methods_go_through_the_files(tmp_path: Path) -
     part = markdown[markdown.index("### other") : markdown.index("## Protocol")]
     assert "| everywhere | 2 |" in part
     assert "| once |" not in part
-    assert markdown.count("| once | 3 |") == 1
+    assert markdown.split("## Tasks")[1].count("| once | 3 |") == 1
     assert page.count("<td>once</td><td>3</td>") == 1
 
 

@@ -182,6 +182,10 @@ def test_numbers_for_people(value: float | None, text: str):
         ((1176.0, 0.0), ["1,176", "0"]),
         ((0.0, 0.0), ["0", "0"]),
         ((1.0, math.nan), ["1.00", comparison.NOT_KNOWN]),
+        ((499.8, 0.3), ["499.8", "0.3"]),
+        ((192.0, 0.4, 385.0), ["192.0", "0.4", "385.0"]),
+        ((0.03, 0.004, 12.3), ["0.030", "0.004", "12.300"]),
+        ((1.0, 2e-12), ["1.000000", "0.000000"]),
     ],
 )
 def test_numbers_of_one_kind_have_equally_many_decimals(values: tuple[float, ...], texts: list[str]):

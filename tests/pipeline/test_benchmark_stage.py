@@ -183,6 +183,10 @@ def test_the_command_line(finished: Finished, monkeypatch: pytest.MonkeyPatch, c
         assert end.value.code == 0
         assert capsys.readouterr().out.split() == [str(folder / "out" / name) for name in ("table.md", "report.html")]
         assert f"Command: `{' '.join(ask)}`" in (folder / "out" / "table.md").read_text()
+    monkeypatch.setattr(sys, "argv", [*command, "--report", "--retry-failed"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
 
 
 def test_accounts_are_a_choice(finished: Finished) -> None:
@@ -296,7 +300,7 @@ def test_tasks_with_seeds_and_methods_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_report_while_runs_are_missing(finished: Finished, tmp_path: Path) -> None:
-    shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
+    records = shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
     kinds = {**TINY["methods"], "cosine": {"controller": "anneal:cosine"}, "linear": {"controller": "anneal:linear"}}
     tasks = [*TINY["tasks"], {"env": "Catch-v0", "steps": 256}]
     suite = load(tmp_path, methods=kinds, tasks=tasks)
@@ -304,22 +308,42 @@ def test_a_report_while_runs_are_missing(finished: Finished, tmp_path: Path) -> 
     done = benchmark.so_far(suite)
     assert sorted((tmp_path / "out").rglob("*")) == before
     assert (done.outcomes, done.targets, done.random) == (finished[2].outcomes, finished[2].targets, finished[2].random)
-    missing = ["cosine on CartPole-v1", "linear on CartPole-v1", *(f"{name} on Catch-v0" for name in kinds)]
-    assert done.left.endswith(f"; not here yet: {', '.join(missing)}")
-    for path in benchmark.report(done, "x"):
+    missing = {"R* on Catch-v0", "cosine on CartPole-v1", "linear on CartPole-v1", *(f"{name} on Catch-v0" for name in kinds)}
+    assert set(done.left.split("not here yet: ")[1].split(", ")) == missing
+    paths = benchmark.report(done, "x")
+    assert [path.name for path in paths] == ["table-so-far.md", "report-so-far.html"], "no finished report is lost"
+    for path in paths:
         assert "Not finished: at most 23 runs left" in path.read_text()
+    for seed in (8001, 0):  # the baseline's: for R*, and under a test seed
+        static = next(o.run for o in (*finished[2].targets, *finished[2].outcomes) if o.seed == seed)
+        next(path for path in records.iterdir() if json.loads(path.read_text()) == static).unlink()
+        with pytest.raises(InvalidValue, match=r"nothing to report yet: .* all runs of 'static' ended, those for R\* too"):
+            benchmark.so_far(suite)
+        shutil.copytree(finished[0] / "out" / "records", records, dirs_exist_ok=True)
     assert benchmark.so_far(load(tmp_path)).left == "", "all that this suite asks for is there"
 
 
 def test_a_method_with_a_part_of_its_runs_is_not_in_a_report(finished: Finished, tmp_path: Path) -> None:
     records = shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
-    for method, left in (("noise", ["static", "search", "pbt"]), ("static", [])):
+    for method, left in (("noise", ["static", "search", "pbt"]), ("search", ["static", "pbt"]), ("pbt", ["static"])):
         run = next(o.run for o in finished[2].outcomes if o.method == method)
         next(path for path in records.iterdir() if json.loads(path.read_text()) == run).unlink()
-        if left:
-            assert list(dict.fromkeys(o.method for o in benchmark.so_far(load(tmp_path)).outcomes)) == left
-    with pytest.raises(InvalidValue, match="nothing to report yet: on no task have all runs of 'static' ended"):
-        benchmark.so_far(load(tmp_path))
+        assert list(dict.fromkeys(o.method for o in benchmark.so_far(load(tmp_path)).outcomes)) == left
+
+
+def test_the_baseline_runs_first_then_what_takes_long(finished: Finished) -> None:
+    begun = [label.split()[1] for label in finished[1].done]
+    assert begun[:4] == ["static"] * 4, "those for R* among them: without it nothing can be reported"
+    assert begun.index("noise") > max(begun.index("pbt"), begun.index("search"))
+
+
+def test_random_actions_are_measured_for_an_early_report(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished[0] / "out" / "records", tmp_path / "out" / "records")
+    monkeypatch.setattr(benchmark, "random_return", lambda env: None)
+    monkeypatch.setattr(benchmark.constants, "random_policy", lambda env, options: (5.0, 16.0))
+    assert benchmark.so_far(load(tmp_path)).random == {"CartPole-v1": (5.0, 1.0)}
 
 
 def test_a_dear_method_with_fewer_seeds(tmp_path: Path) -> None:
@@ -329,7 +353,10 @@ def test_a_dear_method_with_fewer_seeds(tmp_path: Path) -> None:
     assert outlook.runs == 2 + 1 + 2
     done = benchmark.run(suite, executor=Here())
     assert [(o.method, o.seed) for o in done.outcomes] == [("static", 0), ("static", 1), ("noise", 0)]
-    assert "| noise | 1 |" in benchmark.report(done, "x")[0].read_text()
+    text = benchmark.report(done, "x")[0].read_text()
+    assert "Seeds: test 0, 1; noise, of these the first 1;" in text
+    assert "| noise | 1 |" in text
+    assert "### What the intervals cover" in text, "the others have intervals"
 
 
 def test_what_is_left_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

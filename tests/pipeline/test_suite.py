@@ -149,7 +149,7 @@ def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
     suite = suites.load(write(tmp_path, {"tasks": tasks, "seeds": 3}))
     assert [task.tests for task in suite.tasks] == [(0, 1), (5, 4), (0, 1, 2)]
     assert suite.tests == {"test, CartPole-v1": (0, 1), "test, Acrobot-v1": (5, 4), "test, Pendulum-v1": (0, 1, 2)}
-    sizes = [methods.size(case, case.task.tests) for case in methods.cases(suite)]
+    sizes = [case.size for case in methods.cases(suite)]
     assert sizes == [2, 2, 3]
 
 

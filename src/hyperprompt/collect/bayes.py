@@ -26,7 +26,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
     A learner steps toward them: `Hyperparameter.delta(theta, target)`.
 
     Raises:
-        HyperPromptError: whatever `LiveRun` or the tuner refuse, or a search without a score.
+        HyperPromptError: whatever `LiveRun` or the tuner refuse; `tuning.NoScore` where no run has an AUC.
     """
     base = recipe.run_config(int(np.random.default_rng(round_seed(recipe.env, round_)).integers(2**31)))
     search = tuning.search(recipe.tuner, base, recipe.trials, round_)
@@ -36,7 +36,7 @@ def collect_round(recipe: Recipe, round_: int) -> list[Checkpoint]:
         for trial in count():
             states, score = train(config)
             found += [_checkpoint(recipe, f"{state.run}/{round_}-{trial}", state) for state in states]
-            config = search.send(score if math.isfinite(score) else None)
+            config = search.send(score)
     except StopIteration as end:
         best: tuning.Best = end.value
     return [replace(checkpoint, target=to_json(best.theta)) for checkpoint in found]

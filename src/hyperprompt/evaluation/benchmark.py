@@ -57,13 +57,12 @@ class TaskTable:
         assert self.scale is not None
         return np.array([self.scale.score(value) for value in self.returns(method, name)])
 
-    def deviations(self, method: str, name: str) -> Array:
-        """sqrt(n / (n - 1)) |score - mean| of each run, (n_seeds,): their means are compared as Levene's test does.
-
-        The factor makes the squares' mean the unbiased variance, so that methods with other numbers of seeds compare.
-        """
-        scores = self.scores(method, name)
-        return np.asarray(np.abs(scores - scores.mean()) * math.sqrt(scores.size / max(scores.size - 1, 1)))
+    def spread(self, method: str, name: str) -> float:
+        """Standard deviation over seeds in the scale; NaN of fewer than two runs, or where none has finished."""
+        cell = self.cells[method]
+        if len(cell.outcomes) < 2 or cell.failed == len(cell.outcomes):
+            return math.nan
+        return float(self.scores(method, name).std(ddof=1))
 
     @property
     def budget(self) -> float:
@@ -87,15 +86,11 @@ class Tables:
     """The whole benchmark."""
 
     baseline: str
+    methods: tuple[str, ...]
+    """In the suite's order, the zero line last."""
     tasks: tuple[TaskTable, ...]
     resamples: int
     confidence: float
-
-    @property
-    def methods(self) -> list[str]:
-        """In the suite's order, the zero line last."""
-        names = dict.fromkeys(name for task in self.tasks for name in task.cells)
-        return [*(name for name in names if name != self.zero_line), self.zero_line]
 
     @property
     def zero_line(self) -> str:
@@ -124,13 +119,10 @@ class Tables:
         """Normalised gain over another method: mean over tasks of the difference in the task scale."""
         return self.aggregate(method, name, statistics.difference(statistics.mean), other)
 
-    def spread(self, method: str, name: str, against: str = "") -> Estimate:
-        """Mean deviation of runs from their mean, of the method, or less another one's: below 0 the method is steadier."""
-        tasks = self.comparable(method, against)
-        if not tasks:
-            return UNKNOWN
-        samples = ({t.name: t.deviations(m, name) for t in tasks} for m in ((method, against) if against else (method,)))
-        return self._bootstrap(statistics.difference(statistics.mean) if against else statistics.mean, *samples)
+    def spreads(self, method: str, name: str) -> Array:
+        """Standard deviations over seeds of the method and of the baseline, (n_tasks, 2), on the tasks where both have one."""
+        pairs = [[t.spread(m, name) for m in (method, self.baseline)] for t in self.comparable(method)]
+        return np.array([pair for pair in pairs if all(map(math.isfinite, pair))]).reshape(-1, 2)
 
     def seconds_ratio(self, method: str) -> Estimate:
         """Wall seconds of a run over the baseline's, geometric mean over the tasks on which no run of either failed."""
@@ -181,6 +173,7 @@ def tables(
     random: Mapping[str, tuple[float, float]],
     *,
     baseline: str,
+    methods: Sequence[str] = (),
     share: float,
     resamples: int = 2000,
     confidence: float = 0.95,
@@ -191,6 +184,7 @@ def tables(
         outcomes: of every method, the baseline among them, on every task.
         targets: of the baseline under seeds that serve nothing else: R*, and the zero line.
         random: task -> mean return of random actions and its standard error.
+        methods: their order; by default that of the outcomes.
         share: of the way from random to static at which R* lies.
     """
     zero = ZERO_LINE.format(baseline=baseline)
@@ -207,7 +201,9 @@ def tables(
         finals = cells[zero].figure("final_return")
         scale, fixed = _scale(separate[0].run["config"], random[task][0], float(finals.mean()))
         found.append(TaskTable(task, total, random[task], scale, fixed, target, cells))
-    return Tables(baseline, tuple(found), resamples, confidence)
+    run = dict.fromkeys([baseline, *(o.method for o in outcomes)])
+    named = (*(name for name in methods or run if name in run), zero)
+    return Tables(baseline, named, tuple(found), resamples, confidence)
 
 
 def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[TaskScale | None, bool]:

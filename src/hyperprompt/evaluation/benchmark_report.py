@@ -39,13 +39,14 @@ class Protocol:
 def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
     """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files.
 
-    Where they are not, table.md says so.
+    Where they are not, table.md says so. While runs are left they are table-so-far.md and report-so-far.html.
     """
-    markdown, page = folder / "table.md", folder / "report.html"
+    stem = "-so-far" if protocol.left else ""
+    markdown, page = folder / f"table{stem}.md", folder / f"report{stem}.html"
     try:
         atomic_write(page, _html(tables, protocol))
     except MissingDependency as missing:
-        atomic_write(markdown, f"{_markdown(tables, protocol)}\nNo report.html was written: {missing}\n")
+        atomic_write(markdown, f"{_markdown(tables, protocol)}\nNo {page.name} was written: {missing}\n")
         return [markdown]
     atomic_write(markdown, _markdown(tables, protocol))
     return [markdown, page]
@@ -80,12 +81,16 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
     count = sum(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
     said = [f"{count} compared runs on {len(tables.tasks)} tasks. Seeds: {seeds}."]
     if protocol.left:
-        said.insert(0, f"Not finished: {protocol.left}. A method stands on a task once all of its runs there have ended.")
+        said.insert(
+            0,
+            f"Not finished: {protocol.left}. A method stands on a task once all of its runs there have ended, and the "
+            "baseline's, those for R* too. Dear methods that come later raise the budget B of account 2.",
+        )
     fewest = min(len(cell.outcomes) for task in tables.tasks for cell in task.cells.values())
     if fewest < 5:
         said.append(
-            f"{fewest} seed{'s' * (fewest > 1)} a method are few. Intervals are {100 * tables.confidence:g}% by name, "
-            "corrected for small samples; what they cover "
+            f"{fewest} seed{'s' * (fewest > 1)}, the fewest of a method on a task, are few. Intervals are "
+            f"{100 * tables.confidence:g}% by name, corrected for small samples; what they cover "
             + ("stands below them." if text.covered(tables) else "was not measured.")
         )
     shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}

@@ -83,28 +83,30 @@ def overall(tables: Tables) -> Table:
 
 
 def spreads(tables: Tables) -> Table:
-    """How far the runs of each method lie apart, in the task scale."""
+    """How far the runs of each method lie apart, beside the baseline's on the same tasks."""
     rows = []
     for method in tables.methods:
-        tasks, row = tables.comparable(method), [method]
+        row = [method, _seeds(tables, method)]
         for name in METRICS:
-            row.append(interval(tables.spread(method, name)))
-            if method == tables.baseline:
-                row += [NOT_KNOWN, NOT_KNOWN]
-                continue
-            deviations = [
-                [float(t.deviations(m, name).mean()) for m in (method, tables.baseline)] for t in tasks
-            ]  # (tasks, 2)
-            row.append(interval(tables.spread(method, name, tables.baseline)))
-            row.append(f"{sum(own <= other for own, other in deviations)} of {len(tasks)}")
+            pairs = tables.spreads(method, name)
+            pooled = np.sqrt((pairs**2).mean(0)) if pairs.size else np.full(2, math.nan)
+            smaller = f"{int((pairs[:, 0] < pairs[:, 1]).sum())} of {len(pairs)}"
+            row += [*numbers(*pooled), smaller] if method != tables.baseline else [numbers(*pooled)[0], NOT_KNOWN, NOT_KNOWN]
         rows.append(tuple(row))
-    columns = (f"{{}}, less {tables.baseline}'s", f"{{}}: tasks where it is no larger than {tables.baseline}'s")
-    header = ("method", *(column.format(what) for what in METRICS.values() for column in ("{}", *columns)))
+    columns = (c for what in METRICS.values() for c in (what, f"{tables.baseline}'s there", "smaller than that"))
     note = (
-        "Mean distance of a run from its task's mean, in the task scale, sqrt(n / (n - 1)) times as large for n seeds; every "
-        f"task weighs alike. Below 0 the seeds lie closer together than {tables.baseline}'s."
+        f"Standard deviation over seeds in the task scale, root mean square over the tasks where both have one; "
+        f"{tables.baseline}'s on the same tasks; and on how many of them it is smaller: between equals on half, by chance. "
+        "Without intervals: at so few seeds none would hold. A failed run has 0, a method none of whose runs finished no "
+        "spread. Where test seeds share a search, what it might have found otherwise is not in it."
     )
-    return Table("Spread over seeds", header, tuple(rows), note)
+    return Table("Spread over seeds", ("method", "seeds", *columns), tuple(rows), note)
+
+
+def _seeds(tables: Tables, method: str) -> str:
+    """Of one task, the fewest and the most."""
+    counts = [len(t.cells[method].outcomes) for t in tables.tasks if method in t.cells]
+    return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
 
 def gains(tables: Tables, name: str) -> Table:
@@ -202,8 +204,9 @@ def _ratio(tables: Tables, method: str, account: str) -> str:
 
 
 def _fewest(tables: Tables, task: TaskTable) -> int:
-    """Test seeds of the method that has the fewest on a task."""
-    return min(len(cell.outcomes) for method, cell in task.cells.items() if method != tables.zero_line)
+    """Test seeds of the method that has the fewest on a task, those left out that have one and with it no interval."""
+    counts = [len(cell.outcomes) for method, cell in task.cells.items() if method != tables.zero_line]
+    return min((count for count in counts if count > 1), default=1)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:

@@ -76,7 +76,7 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
 
 
 def found(tables: Tables) -> Table | None:
-    """What the searches found, as far as it differs from the first trial."""
+    """What each search found: settings, as far as they differ from the first trial's."""
     rows = []
     for task in tables.tasks:
         for method, cell in task.cells.items():

@@ -17,6 +17,7 @@ from hyperprompt.hyperparameters import AVAILABLE, Scale
 from hyperprompt.runs import RunFolder
 
 NOT_KNOWN, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+MOST_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -157,12 +158,19 @@ def number(value: float | None) -> str:
 
 
 def numbers(*values: float) -> list[str]:
-    """Values of one kind for people, all with as many decimals as give the greatest three digits."""
+    """A value and what tells how sure it is, all with equally many decimals: three digits of the greatest, and enough that
+    none but the first becomes 0 which is not.
+    """
     greatest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
-    decimals = min(max(2 - math.floor(math.log10(greatest)), 0), 9) if greatest > 0.0 else 0
+    least = min((abs(value) for value in values[1:] if math.isfinite(value) and value), default=greatest)
+    decimals = min(max(2 - _magnitude(greatest), -_magnitude(least), 0), MOST_DECIMALS)
     # Adding zero makes a plain one of the negative zero.
     written = (f"{round(value, decimals) + 0.0:,.{decimals}f}" if math.isfinite(value) else NOT_KNOWN for value in values)
     return [text.replace("-", MINUS) for text in written]
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(value)) if value else 2
 
 
 def verdict(runs: Sequence[Run]) -> list[str]:

@@ -12,7 +12,8 @@ No state is kept beside these: the records there say what is left to be done. A 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from hyperprompt.evaluation import benchmark_report
 from hyperprompt.evaluation.benchmark import tables as tables_of
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import constants, methods, results
-from hyperprompt.pipeline.entries import ControllerMethod, TaskEntry
-from hyperprompt.pipeline.executor import Executor, Job, Plan, Processes, drive, walk
+from hyperprompt.pipeline.entries import TaskEntry
+from hyperprompt.pipeline.executor import Executor, Job, Processes, drive
 from hyperprompt.pipeline.outlook import Outlook
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite
@@ -95,15 +96,8 @@ def _failures(suite: Suite, forget: bool = False) -> dict[Path, Record]:
 
 
 def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Callable[[str], None]) -> Benchmark:
-    cases = methods.cases(suite)
-    plans: list[Plan[list[Outcome]]] = []
-    # Chains and bundles of runs go first: else they would stand alone at the end.
-    for case in sorted(cases, key=lambda case: isinstance(case.method, ControllerMethod)):
-        plans += methods.plans(case, case.seeds)
-    tests = len(plans)
-    for task in suite.tasks:
-        plans += methods.plans(methods.baseline(suite, task), suite.references)
-    outlook = Outlook.of(suite, failures)
+    plans = [(case, plan) for case in methods.everything(suite) for plan in methods.plans(case)]
+    outlook = Outlook.of(methods.walks(suite, failures), suite.jobs)
     if outlook.done < outlook.runs:
         say(outlook.left)
     random = {task.label: _random(suite, task, say) for task in suite.tasks}
@@ -114,43 +108,46 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
             results.write(suite.folder / "failures" / job.record.name, record)
         say(outlook.ended(job, record))
 
-    outcomes = drive(plans, executor, suite.jobs, failures, ended)
-    order = [(case.task.label, case.name) for case in cases]
-    flat = sorted((o for part in outcomes[:tests] for o in part), key=lambda o: (order.index((o.task, o.method)), o.seed))
-    targets = tuple(o for part in outcomes[tests:] for o in part)
-    return Benchmark(suite, tuple(flat), targets, random)
+    outcomes = drive([plan for _, plan in plans], executor, suite.jobs, failures, ended)
+    return _benchmark(suite, zip((case for case, _ in plans), outcomes, strict=True), random)
 
 
 def so_far(suite: Suite, say: Callable[[str], None] = lambda line: None) -> Benchmark:
-    """What has ended, for a report while the benchmark runs; no run is carried out.
+    """What has ended, for a report while the benchmark runs; none of its runs is carried out.
 
-    A method stands on a task once all of its runs there have ended: of a part of them, the short ones would come first. A task
-    stands there once the baseline does, under the test seeds and the target's.
+    A method stands on a task once all of its runs there have ended, and the baseline's, those for R* too: of a part of them,
+    the short ones would come first. Returns of random actions that are not known yet are measured.
 
     Raises:
         HyperPromptError: the suite cannot work, or no task is that far.
     """
     methods.check(suite)
-    failures = _failures(suite)
-
-    def ended(case: methods.Case, seeds: Sequence[int]) -> list[Outcome]:
-        walks = [walk(plan, failures) for plan in methods.plans(case, seeds)]
-        return [o for one in walks for o in one.outcome or ()] if all(one.whole for one in walks) else []
-
-    cases = [(case, ended(case, case.seeds)) for case in methods.cases(suite)]
-    based = {case.task.label for case, found in cases if case.name == suite.baseline and found}
-    tasks = [task for task in suite.tasks if task.label in based]
-    targets = {task.label: ended(methods.baseline(suite, task), suite.references) for task in tasks}
-    tasks = [task for task in tasks if targets[task.label]]
+    walks = methods.walks(suite, _failures(suite))
+    whole = {case for case, walked in walks if all(one.whole for one in walked)}
+    based = Counter(case.task.label for case in whole if case.name == suite.baseline)
+    tasks = [task for task in suite.tasks if based[task.label] == 2]  # under the test seeds, and for R*
     if not tasks:
-        raise InvalidValue(f"nothing to report yet: on no task have all runs of {suite.baseline!r} ended")
-    labels = [task.label for task in tasks]
-    here = [(case, found) for case, found in cases if case.task.label in labels and found]
-    missing = ", ".join(f"{case.name} on {case.task.label}" for case, found in cases if (case, found) not in here)
-    left = f"{Outlook.of(suite, failures).left}; not here yet: {missing}" if missing else ""
-    random = {task.label: _random(suite, task, say) for task in tasks}
-    flat = [o for _, found in here for o in sorted(found, key=lambda o: o.seed)]
-    return Benchmark(suite, tuple(flat), tuple(o for label in labels for o in targets[label]), random, left)
+        raise InvalidValue(f"nothing to report yet: on no task have all runs of {suite.baseline!r} ended, those for R* too")
+    here = {case for case in whole if case.task in tasks}
+    missing = ", ".join(f"{case.shown} on {case.task.label}" for case, _ in walks if case not in here)
+    left = f"{Outlook.of(walks, suite.jobs).left}; not here yet: {missing}" if missing else ""
+    found = [(case, one.outcome or []) for case, walked in walks if case in here for one in walked]
+    return _benchmark(suite, found, {task.label: _random(suite, task, say) for task in tasks}, left)
+
+
+def _benchmark(
+    suite: Suite,
+    found: Iterable[tuple[methods.Case, list[Outcome]]],
+    random: Mapping[str, tuple[float, float]],
+    left: str = "",
+) -> Benchmark:
+    """Task by task, method by method and seed by seed in the suite's order."""
+    order = [(case.task.label, case.name) for case in methods.cases(suite)]
+    by_kind: dict[bool, list[Outcome]] = {False: [], True: []}
+    for case, outcomes in found:
+        by_kind[case.reference] += outcomes
+    flat = sorted(by_kind[False], key=lambda o: (order.index((o.task, o.method)), o.seed))
+    return Benchmark(suite, tuple(flat), tuple(by_kind[True]), random, left)
 
 
 def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:
@@ -170,7 +167,7 @@ def outlook(suite: Suite, retry_failed: bool = False) -> Outlook:
         HyperPromptError: the suite cannot work.
     """
     methods.check(suite)
-    return Outlook.of(suite, {} if retry_failed else _failures(suite))
+    return Outlook.of(methods.walks(suite, {} if retry_failed else _failures(suite)), suite.jobs)
 
 
 def _random(suite: Suite, task: TaskEntry, say: Callable[[str], None]) -> tuple[float, float]:
@@ -195,6 +192,7 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
         benchmark.targets,
         benchmark.random,
         baseline=suite.baseline,
+        methods=tuple(suite.methods),
         share=suite.target.share,
         resamples=suite.resamples,
         confidence=suite.confidence,

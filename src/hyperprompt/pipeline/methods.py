@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hyperprompt.agents.build import resolved_arguments
@@ -18,7 +19,7 @@ from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.pipeline import results, tuning
 from hyperprompt.pipeline.entries import ControllerMethod, Method, PopulationMethod, TaskEntry, TunerMethod
-from hyperprompt.pipeline.executor import Job, Plan
+from hyperprompt.pipeline.executor import Job, Plan, Walk, walk
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite, settings
@@ -30,7 +31,7 @@ POSITIVE = ("learning_rate", "batch_size", "n_steps", "n_epochs")
 """Arguments of an algorithm that fail late, or not at all, where they are not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One method on one task of a suite."""
 
@@ -38,11 +39,16 @@ class Case:
     task: TaskEntry
     name: str
     method: Method
+    reference: bool = False
+    """Whether these are the baseline's runs that R* is taken from, in place of those under test seeds."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The test seeds."""
-        return self.task.tests[: self.method.seeds]
+        return self.suite.references if self.reference else self.task.tests[: self.method.seeds]
+
+    @property
+    def shown(self) -> str:
+        return "R*" if self.reference else self.name
 
     def config(self, seed: int, **own: Any) -> RunConfig:
         """The resolved configuration of a run under `seed`.
@@ -60,6 +66,14 @@ class Case:
         paths = (folder / "runs" / name, folder / "records" / f"{name}.json")
         return Job(label, self.task.label, config, *paths, population, self.suite.time_limit)
 
+    @property
+    def size(self) -> int:
+        """Runs of T steps, shared ones counted."""
+        seeds = len(self.seeds)
+        if isinstance(self.method, TunerMethod):
+            return seeds + self.method.trials * min(seeds, len(self.suite.searches))
+        return seeds * (self.method.population if isinstance(self.method, PopulationMethod) else 1)
+
     def outcomes(self, seeds: Sequence[int], runs: Sequence[Record], **search: Any) -> list[Outcome]:
         return [Outcome(self.task.label, self.name, s, run, **search) for s, run in zip(seeds, runs, strict=True)]
 
@@ -67,14 +81,19 @@ class Case:
 Plans = list[Plan[list[Outcome]]]
 
 
-def plans(case: Case, seeds: Sequence[int]) -> Plans:
+def plans(case: Case) -> Plans:
     """Every run of a method on a task, one plan for each part that can go on by itself."""
-    return _KINDS[type(case.method)](case, seeds)
+    return _KINDS[type(case.method)](case)
 
 
-def controller(case: Case, seeds: Sequence[int]) -> Plans:
+def walks(suite: Suite, failures: Mapping[Path, Record]) -> list[tuple[Case, list[Walk[list[Outcome]]]]]:
+    """How far all that a suite asks for has come; `failures` as in `executor.drive`."""
+    return [(case, [walk(plan, failures) for plan in plans(case)]) for case in everything(suite)]
+
+
+def controller(case: Case) -> Plans:
     """{controller: SPEC}: one run a seed."""
-    method = case.method
+    method, seeds = case.method, case.seeds
     assert isinstance(method, ControllerMethod)
 
     def plan() -> Plan[list[Outcome]]:
@@ -85,10 +104,9 @@ def controller(case: Case, seeds: Sequence[int]) -> Plans:
     return [plan()]
 
 
-def tuner(case: Case, seeds: Sequence[int]) -> Plans:
+def tuner(case: Case) -> Plans:
     """{tuner: NAME, trials: N}: a search for each tuning seed, whose best settings then run on its share of the test seeds."""
-    method, searches = case.method, case.suite.searches
-    assert isinstance(method, TunerMethod)
+    seeds, searches = case.seeds, case.suite.searches
 
     def plan(tuning_seed: int, share: Sequence[int]) -> Plan[list[Outcome]]:
         base = case.config(tuning_seed, controller="static")
@@ -120,11 +138,13 @@ def _search(case: Case, base: RunConfig, trials: list[Record]) -> Plan[Mapping[s
     except StopIteration as end:
         best: tuning.Best = end.value
         return best.constant
+    except tuning.NoScore as reason:
+        raise SearchFailed(f"{reason}; the first: {trials[0].get('error', 'no episode ended')}") from reason
 
 
-def population(case: Case, seeds: Sequence[int]) -> Plans:
+def population(case: Case) -> Plans:
     """{population: N}: N runs of T steps in lockstep a seed, as one job."""
-    method = case.method
+    method, seeds = case.method, case.seeds
     assert isinstance(method, PopulationMethod)
 
     def plan() -> Plan[list[Outcome]]:
@@ -136,19 +156,11 @@ def population(case: Case, seeds: Sequence[int]) -> Plans:
     return [plan()]
 
 
-_KINDS: Mapping[type[Method], Callable[[Case, Sequence[int]], Plans]] = {
+_KINDS: Mapping[type[Method], Callable[[Case], Plans]] = {
     ControllerMethod: controller,
     TunerMethod: tuner,
     PopulationMethod: population,
 }
-
-
-def size(case: Case, seeds: Sequence[int]) -> int:
-    """Runs of T steps of a method on a task, shared ones counted."""
-    method = case.method
-    if isinstance(method, TunerMethod):
-        return len(seeds) + method.trials * min(len(seeds), len(case.suite.searches))
-    return len(seeds) * (method.population if isinstance(method, PopulationMethod) else 1)
 
 
 def cases(suite: Suite) -> list[Case]:
@@ -156,8 +168,15 @@ def cases(suite: Suite) -> list[Case]:
     return [Case(suite, t, name, m) for t in suite.tasks for name, m in suite.methods.items() if m.runs_on(t)]
 
 
-def baseline(suite: Suite, task: TaskEntry) -> Case:
-    return Case(suite, task, suite.baseline, suite.methods[suite.baseline])
+def everything(suite: Suite) -> list[Case]:
+    """The cases and the runs for R*, in the order of their execution.
+
+    The baseline's go first, without which nothing can be reported; then chains and bundles of runs, which would stand alone at
+    the end.
+    """
+    references = [Case(suite, task, suite.baseline, suite.methods[suite.baseline], reference=True) for task in suite.tasks]
+    tests = sorted(cases(suite), key=lambda c: (c.name != suite.baseline, isinstance(c.method, ControllerMethod)))
+    return references + tests
 
 
 def check(suite: Suite) -> None:

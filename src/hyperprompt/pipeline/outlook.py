@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from hyperprompt.pipeline import methods
 from hyperprompt.pipeline.entries import TaskEntry
-from hyperprompt.pipeline.executor import Job, walk
+from hyperprompt.pipeline.executor import Job, Walk
 from hyperprompt.pipeline.results import Record
-from hyperprompt.pipeline.suite import Suite
 from hyperprompt.progress import clock
 
 START_SECONDS = 5.0
@@ -38,21 +37,18 @@ class Outlook:
     jobs: int
 
     @classmethod
-    def of(cls, suite: Suite, failures: Mapping[Path, Record]) -> Outlook:
-        """From the records that exist."""
+    def of(cls, walks: Sequence[tuple[methods.Case, Sequence[Walk[Any]]]], jobs: int) -> Outlook:
+        """From how far each case has come (`methods.walks`)."""
         parts: dict[str, Part] = {}
-        wanted = [(case, case.seeds) for case in methods.cases(suite)]
-        wanted += [(methods.baseline(suite, task), suite.references) for task in suite.tasks]
-        for case, seeds in wanted:
+        for case, walked in walks:
             part = parts.setdefault(case.task.label, Part(_steps(case.task, case), 0))
-            walks = [walk(plan, failures) for plan in methods.plans(case, seeds)]
-            ended = [run for one in walks for run in one.ended]
+            ended = [run for one in walked for run in one.ended]
             done = sum(job.runs for job, _ in ended)
             part.done += done
             part.seconds += [r["result"]["wall_seconds"] / job.runs for job, r in ended if "error" not in r]
             # Not the size of a search that was given up: its last runs are not going to be carried out.
-            part.runs += done if all(one.whole for one in walks) else methods.size(case, seeds)
-        return cls(parts, suite.jobs)
+            part.runs += done if all(one.whole for one in walked) else case.size
+        return cls(parts, jobs)
 
     @property
     def runs(self) -> int:

@@ -79,7 +79,8 @@ class Suite(BaseModel):
     def tests(self) -> dict[str, tuple[int, ...]]:
         """The test seeds as a reader has to be told: of all tasks at once, or task by task where they differ."""
         seeds = {f"test, {task.label}": task.tests for task in self.tasks}
-        return seeds if len(set(seeds.values())) > 1 else {"test": self.tasks[0].tests}
+        fewer = {f"{name}, of these the first": (m.seeds,) for name, m in self.methods.items() if m.seeds is not None}
+        return (seeds if len(set(seeds.values())) > 1 else {"test": self.tasks[0].tests}) | fewer
 
     @property
     def folder(self) -> Path:

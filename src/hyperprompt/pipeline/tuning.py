@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ class SearchFailed(HyperPromptError):
     """A search has no settings to offer; says why."""
 
 
+class NoScore(SearchFailed):
+    """No trial has a score."""
+
+
 @dataclass(frozen=True)
 class Best:
     """The trial with the highest score."""
@@ -31,10 +36,10 @@ class Best:
 
 
 def search(name: str, base: RunConfig, trials: int, seed: int) -> Generator[RunConfig, float | None, Best]:
-    """A whole search: yields the configuration of each trial, is sent its score, None if it has none, and returns the best.
+    """A whole search: yields the configuration of each trial, is sent its score, None or NaN if it has none, returns the best.
 
     Raises:
-        SearchFailed: no trial has a score, or the tuner raised an error.
+        SearchFailed: the tuner raised an error; NoScore: no trial has a score.
         HyperPromptError: see `search.registry.create`.
     """
     space = search_space(base)
@@ -51,10 +56,10 @@ def search(name: str, base: RunConfig, trials: int, seed: int) -> Generator[RunC
         score = yield fixed(base, constant)
         with failing_the_search():
             tuner.tell(theta, score)
-        if score is not None and (best is None or score > best.score):
+        if score is not None and math.isfinite(score) and (best is None or score > best.score):
             best = Best(theta, constant, score)
     if best is None:
-        raise SearchFailed("no trial has a score")
+        raise NoScore("no trial has a score")
     return best
 
 
