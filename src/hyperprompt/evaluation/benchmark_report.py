@@ -39,10 +39,14 @@ class Protocol:
 def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
     """table.md and, where matplotlib and jinja2 are installed, report.html in `folder`; returns the files.
 
-    Where they are not, table.md says so. While runs are left they are table-so-far.md and report-so-far.html.
+    Where they are not, table.md says so. While runs are left they are table-so-far.md and report-so-far.html, which the last
+    report removes.
     """
-    stem = "-so-far" if protocol.left else ""
-    markdown, page = folder / f"table{stem}.md", folder / f"report{stem}.html"
+    early, last = ([folder / f"table{stem}.md", folder / f"report{stem}.html"] for stem in ("-so-far", ""))
+    markdown, page = early if protocol.left else last
+    if not protocol.left:
+        for file in early:
+            file.unlink(missing_ok=True)
     try:
         atomic_write(page, _html(tables, protocol))
     except MissingDependency as missing:
