@@ -70,7 +70,7 @@ def test_ppo_learns_and_branches_begin_new_episodes_while_the_run_goes_on() -> N
     state, rows = fast.advance(fast.init(keys([0, 1])), {"learning_rate": 1e-3}, 24)
     means = rows["return_sum"].sum(1) / rows["episodes"].sum(1)
     assert means[:2].mean() < 40
-    assert means[-4:].mean() > 120
+    assert np.nanmean(means[-4:]) > 120  # a run whose episodes outlast an interval has learned, too
     ends = []
     for _ in range(3):  # more than are kept alive: what is visited costs the run nothing
         with fast.task.visit():
