@@ -28,6 +28,7 @@ from hyperprompt.pipeline import tuning
 from hyperprompt.pipeline.entries import RESERVED
 from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.suite import check_set, merge
+from hyperprompt.search import registry as tuners
 
 OWN = ("tasks", "families", "validation")
 OF_ONE_TASK = ("env", "scale")
@@ -200,7 +201,7 @@ def _check(recipe: Recipe, collection: Collection) -> None:
         if recipe.mode == "branch" and (recipe.controller != "static" or not recipe.horizon_updates):
             raise InvalidValue("controller, horizon_updates: only compiled branches go on under a controller, or to the end")
         if recipe.mode == "bayes":
-            tuning.create(recipe.tuner, config, recipe.trials, 0)
+            tuners.create(recipe.tuner, tuning.search_problem(config, recipe.trials, 0))
         return
     if recipe.mode == "bayes":
         raise InvalidValue("mode: compiled tasks know branch and roll, not bayes")

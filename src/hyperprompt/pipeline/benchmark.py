@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,8 @@ def _run(suite: Suite, failures: dict[Path, Record], executor: Executor, say: Ca
         say(outlook.ended(job, record))
 
     outcomes = drive([plan for _, plan in plans], executor, suite.jobs, failures, ended)
-    return _benchmark(suite, zip((case for case, _ in plans), outcomes, strict=True), random)
+    found = [(case, part) for (case, _), part in zip(plans, outcomes, strict=True)]
+    return _benchmark(suite, found, random)
 
 
 def so_far(suite: Suite, say: Callable[[str], None] = lambda line: None) -> Benchmark:
@@ -137,17 +138,16 @@ def so_far(suite: Suite, say: Callable[[str], None] = lambda line: None) -> Benc
 
 def _benchmark(
     suite: Suite,
-    found: Iterable[tuple[methods.Case, list[Outcome]]],
+    found: Sequence[tuple[methods.Case, list[Outcome]]],
     random: Mapping[str, tuple[float, float]],
     left: str = "",
 ) -> Benchmark:
     """Task by task, method by method and seed by seed in the suite's order."""
     order = [(case.task.label, case.name) for case in methods.cases(suite)]
-    by_kind: dict[bool, list[Outcome]] = {False: [], True: []}
-    for case, outcomes in found:
-        by_kind[case.reference] += outcomes
-    flat = sorted(by_kind[False], key=lambda o: (order.index((o.task, o.method)), o.seed))
-    return Benchmark(suite, tuple(flat), tuple(by_kind[True]), random, left)
+    tests = [o for case, part in found if not case.reference for o in part]
+    targets = [o for case, part in found if case.reference for o in part]
+    tests.sort(key=lambda o: (order.index((o.task, o.method)), o.seed))
+    return Benchmark(suite, tuple(tests), tuple(targets), random, left)
 
 
 def _count_look(suite: Suite, outlook: Outlook, say: Callable[[str], None]) -> None:

@@ -54,6 +54,14 @@ class Job:
             "population": self.population,
         }
 
+    def ended(self, failures: Mapping[Path, Record]) -> bool:
+        """Whether it has its record, or is one of the failed ones: `failures` as in `drive`."""
+        return self.record in failures or self.record.exists()
+
+    def outcome(self, failures: Mapping[Path, Record]) -> Record:
+        """What it came to, once it has ended."""
+        return failures.get(self.record) or results.read(self.record)
+
     def failure(self, error: str) -> Record:
         """Its record when it ended in `error`, with the steps that its folder shows."""
         return results.failure(self.config, error, results.steps_made(self.folder), self.runs)
@@ -150,8 +158,8 @@ def walk(plan: Plan[T], failures: Mapping[Path, Record]) -> Walk[T]:
     try:
         batch = next(plan)
         while True:
-            known = [job for job in batch if job.record in failures or job.record.exists()]
-            records = [failures.get(job.record) or results.read(job.record) for job in known]
+            known = [job for job in batch if job.ended(failures)]
+            records = [job.outcome(failures) for job in known]
             ended += zip(known, records, strict=True)
             if len(known) < len(batch):
                 return Walk(tuple(ended), False, None)
@@ -179,12 +187,6 @@ def drive(
     running: dict[Future[str], Job] = {}
     asked: set[Path] = set()
 
-    def done(job: Job) -> bool:
-        return job.record in failures or job.record.exists()
-
-    def record_of(job: Job) -> Record:
-        return failures.get(job.record) or results.read(job.record)
-
     def advance(i: int, records: list[Record] | None) -> None:
         waiting.pop(i, None)
         while True:
@@ -193,14 +195,14 @@ def drive(
             except StopIteration as end:
                 outcomes[i] = end.value
                 return
-            if missing := [job for job in batch if not done(job)]:
+            if missing := [job for job in batch if not job.ended(failures)]:
                 waiting[i] = batch
                 for job in missing:
                     if job.record not in asked:
                         asked.add(job.record)
                         heapq.heappush(ready, (i, len(asked), job))
                 return
-            records = [record_of(job) for job in batch]
+            records = [job.outcome(failures) for job in batch]
 
     for i in range(len(plans)):
         advance(i, None)
@@ -212,8 +214,8 @@ def drive(
             job, error = running.pop(future), future.result()
             if error:
                 failures[job.record] = job.failure(error)
-            listen(job, record_of(job))
+            listen(job, job.outcome(failures))
         for i, batch in list(waiting.items()):
-            if all(map(done, batch)):
-                advance(i, [record_of(job) for job in batch])
+            if all(job.ended(failures) for job in batch):
+                advance(i, [job.outcome(failures) for job in batch])
     return [outcomes[i] for i in range(len(plans))]

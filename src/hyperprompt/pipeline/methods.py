@@ -24,6 +24,7 @@ from hyperprompt.pipeline.resolve import resolve
 from hyperprompt.pipeline.results import Record
 from hyperprompt.pipeline.suite import Suite, settings
 from hyperprompt.pipeline.tuning import SearchFailed
+from hyperprompt.search import registry
 
 ACTIONS = {"sac": "continuous", "td3": "continuous", "dqn": "discrete"}
 """Algorithms that work with one kind of action only."""
@@ -206,5 +207,6 @@ def _check(case: Case, seed: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise InvalidValue(f"agent.{name} must be a positive number, not {value!r}")
     if isinstance(method, TunerMethod):
-        tuning.create(method.tuner, config, method.trials, seed)
-        resolved_arguments(config.algorithm, config.library, dict.fromkeys(tuning.search_space(config).names))
+        problem = tuning.search_problem(config, method.trials, seed)
+        registry.create(method.tuner, problem)
+        resolved_arguments(config.algorithm, config.library, dict.fromkeys(problem.space.names))

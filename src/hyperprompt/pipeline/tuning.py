@@ -14,7 +14,7 @@ from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorith
 from hyperprompt.meta.run import selected
 from hyperprompt.pipeline.results import Record
 from hyperprompt.search import registry
-from hyperprompt.search.base import Search, Tuner
+from hyperprompt.search.base import Search
 
 
 class SearchFailed(HyperPromptError):
@@ -42,8 +42,8 @@ def search(name: str, base: RunConfig, trials: int, seed: int) -> Generator[RunC
         SearchFailed: the tuner raised an error; NoScore: no trial has a score.
         HyperPromptError: see `search.registry.create`.
     """
-    space = search_space(base)
-    tuner = create(name, base, trials, seed)
+    problem = search_problem(base, trials, seed)
+    tuner, space = registry.create(name, problem), problem.space
     best: Best | None = None
     for trial in range(trials):
         # The first trial is the run's own settings, those outside the bounds (an entropy bonus of 0) included.
@@ -73,13 +73,9 @@ def failing_the_search() -> Iterator[None]:
         raise SearchFailed(f"the tuner failed: {type(error).__name__}: {said}") from error
 
 
-def create(name: str, config: RunConfig, trials: int, seed: int) -> Tuner:
-    """The tuner called `name` for runs of a resolved configuration.
-
-    Raises:
-        HyperPromptError: see `search.registry.create`.
-    """
-    return registry.create(name, Search(search_space(config), seed, trials, config.algorithm, config.env))
+def search_problem(config: RunConfig, trials: int, seed: int) -> Search:
+    """What a tuner is made for, of runs of a resolved configuration."""
+    return Search(search_space(config), seed, trials, config.algorithm, config.env)
 
 
 def search_space(config: RunConfig) -> HyperparameterSpace:
