@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
 from hyperprompt.agents.encoders import encoder
-from hyperprompt.agents.encoders.precision import resolved
+from hyperprompt.agents.encoders.precision import Rounded, resolved
 from hyperprompt.config import parse
 from hyperprompt.errors import InvalidValue
 from hyperprompt.pipeline.resolve import agent, resolve
@@ -27,6 +30,22 @@ def test_sixteen_bits_compute_the_same_function(name: str) -> None:
     assert features.dtype == torch.float32
     assert torch.allclose(features, expected, atol=0.05 * float(expected.detach().abs().max()))
     assert not torch.equal(features, expected), "nothing was computed in 16 bits"
+
+
+def test_rounded_products_are_those_of_autocast() -> None:
+    torch.manual_seed(0)
+    network, pictures = encoder("nature")(IMAGE), torch.rand(16, 3, 64, 64)
+
+    def found(how: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        network.zero_grad()
+        with how:
+            features = network(pictures).float()
+        features.square().mean().backward()
+        return features.detach(), torch.cat([p.grad.flatten() for p in network.parameters()])
+
+    half, whole = found(torch.autocast("cpu", torch.bfloat16)), found(nullcontext())
+    for rounded, expected, far in zip(found(Rounded()), half, whole, strict=True):
+        assert (rounded - expected).norm() < 0.5 * (far - expected).norm(), "no nearer to bfloat16 than float32 is"
 
 
 def test_weights_and_gradients_stay_in_32_bits() -> None:
