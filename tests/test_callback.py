@@ -165,6 +165,10 @@ def test_theta_and_decisions_reach_the_logger(tmp_path: Path) -> None:
         ({"controller": Script}, InvalidValue, "decide"),
         ({"controller": "static", "options": {"temperature": 2}}, InvalidValue, "for bandit, bounded, hyperprompt, llm only"),
         ({"controller": "static", "every": 0}, InvalidValue, "positive"),
+        ({"controller": "static", "every": 0.5}, InvalidValue, "positive number of environment steps, not 0.5"),
+        ({"controller": "static", "total_steps": "many"}, InvalidValue, "total_steps must be"),
+        ({"controller": "static", "tune": "learning_rate"}, InvalidValue, "list of names"),
+        ({"controller": "static", "bounds": {"learning_rate": 1}}, InvalidValue, r"\(low, high\), not 1"),
         ({"controller": "static", "tune": ["learning_rte"]}, UnknownName, "learning_rate"),
         ({"controller": "static", "tune": []}, InvalidValue, "at least one"),
         ({"controller": "static", "bounds": {"learning_rate": (1e-2, 1e-3)}}, InvalidValue, "not below"),
@@ -210,6 +214,85 @@ def test_the_same_script_started_again_goes_on_after_a_kill(tmp_path: Path) -> N
     assert [d.index for d in folder.decisions()] == list(range(7))
     assert model.num_timesteps == 448
     assert folder.config["seed"] == 1  # the model's
+
+
+def interrupt(folder: Path, **arguments: Any) -> None:
+    """A training that an exception ends at 192 steps, in this process: nobody gives the folder's lock back."""
+
+    def stop(report: Report) -> None:
+        if report.step >= 192:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ppo().learn(448, callback=HyperPromptCallback("random", every=64, run_dir=folder, listener=stop, **arguments))
+
+
+def again(folder: Path, controller: str = "random", model: PPO | None = None, steps: int = 448, **arguments: Any) -> RunFolder:
+    model = model or ppo()
+    callback = HyperPromptCallback(controller, run_dir=folder, resume=True, **{"every": 64, **arguments})
+    model.learn(steps, callback=callback)
+    return RunFolder.open(folder, readonly=True)
+
+
+def test_the_same_process_goes_on_after_an_exception(tmp_path: Path) -> None:
+    interrupt(tmp_path / "run")
+    folder = again(tmp_path / "run", steps=576)
+    assert [d.index for d in folder.decisions()] == list(range(9))
+    assert folder.config["steps"] == 576
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"controller": "static"}, "controller='random', not 'static'"),
+        ({"every": 128}, "every=64, not 128"),
+        ({"tune": ["vf_coef"]}, "tune="),
+        ({"seed": 9}, "seed=1, not 9"),
+        ({"gamma": 0.5}, "agent="),
+        ({"policy_kwargs": {"net_arch": [7]}}, "constructed otherwise"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun_only(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
+    again(tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
+    own = {name: changed.pop(name) for name in ("gamma", "policy_kwargs") if name in changed}
+    with pytest.raises(InvalidValue, match=says):
+        again(tmp_path / "run", model=ppo(**own), steps=576, **changed)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").glob("*.*")} == before
+    assert len(again(tmp_path / "run", steps=576).decisions()) == 9, "the refusal keeps no lock"
+
+
+def test_a_run_without_checkpoints_is_not_begun_again_in_its_folder(tmp_path: Path) -> None:
+    interrupt(tmp_path / "run", checkpoints=False)
+    with pytest.raises(RunFolderError, match="without a checkpoint"):
+        again(tmp_path / "run", checkpoints=False)
+    assert len(RunFolder.open(tmp_path / "run").decisions()) > 1
+
+
+def test_one_callback_writes_one_run(tmp_path: Path) -> None:
+    model, callback = ppo(), HyperPromptCallback("static", every=64, run_dir=tmp_path / "run", resume=True)
+    model.learn(128, callback=callback)
+    with pytest.raises(InvalidValue, match="reset_num_timesteps=False"):
+        model.learn(128, callback=callback)
+
+
+def test_a_training_in_pieces_is_one_run(tmp_path: Path) -> None:
+    model = ppo()
+    callback = HyperPromptCallback("anneal", run_dir=tmp_path / "run", total_steps=512, every=64)
+    for _ in range(4):
+        model.learn(128, callback=callback, reset_num_timesteps=False)
+    rates = [d.theta_after["learning_rate"] for d in RunFolder.open(tmp_path / "run").decisions()]
+    whole = ppo()
+    whole.learn(512, callback=HyperPromptCallback("anneal", run_dir=tmp_path / "whole", every=64))
+    expected = [d.theta_after["learning_rate"] for d in RunFolder.open(tmp_path / "whole").decisions()]
+    assert rates == pytest.approx(expected)
+
+
+def test_a_model_with_steps_behind_it_has_as_many_decisions_as_a_new_one() -> None:
+    model, script = ppo(), Script(MetaAction({}))
+    model.learn(6_400)
+    model.learn(3_200, callback=HyperPromptCallback(script), reset_num_timesteps=False)
+    assert len(script.seen) >= 20
 
 
 def test_a_run_that_goes_on_has_the_new_budget_and_one_result(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Controller, Decision, Interval
 from hyperprompt.errors import InvalidValue
 from hyperprompt.meta.interval import IntervalSchedule
-from hyperprompt.meta.run import Bounds, MetaRun, tuned_space
-from hyperprompt.pipeline.record import Recorder
+from hyperprompt.meta.run import Bounds, MetaRun, check_arguments, tuned_space
+from hyperprompt.pipeline.record import Recorder, interrupted
 from hyperprompt.runs import RunFolder
 
 
@@ -45,7 +45,9 @@ class HyperPromptCallback(BaseCallback):
         bounds: (low, high) per hyperparameter in place of the defaults.
         run_dir: a folder for the journal, the progress, the result and the checkpoints; nothing is written without it.
         resume: goes on with the run in `run_dir` if there is one: the same script, started again after a kill, then loses at
-            most one interval. The model must be constructed as it was.
+            most one interval. Model and arguments must be as they were; the budget may be another.
+        total_steps: the budget T, where `learn` is called in pieces (with reset_num_timesteps=False); by default what the call
+            says.
         seed: of the controller's random choices; by default the model's.
         options: keyword arguments of the `llm` controller (model, choice, temperature, ...).
         checkpoints: whether the folder gets a checkpoint every interval, from which the run can be resumed.
@@ -66,6 +68,7 @@ class HyperPromptCallback(BaseCallback):
         bounds: Bounds | None = None,
         run_dir: str | Path | None = None,
         resume: bool = False,
+        total_steps: int | None = None,
         seed: int | None = None,
         options: Mapping[str, Any] | None = None,
         checkpoints: bool = True,
@@ -75,8 +78,7 @@ class HyperPromptCallback(BaseCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
-        if every is not None and every <= 0:
-            raise InvalidValue(f"every must be a positive number of environment steps, not {every}")
+        check_arguments(every, tune, bounds, total_steps)
         self.options = dict(options or {})
         if isinstance(controller, str):
             self.spec, self._controller = controller, None
@@ -86,7 +88,7 @@ class HyperPromptCallback(BaseCallback):
         else:
             raise InvalidValue(f"controller {controller!r} needs a 'name' and 'decide(states)'")
         self.every, self.tune, self.bounds = every, tune, dict(bounds or {})
-        self.run_dir, self.resume, self.checkpoints = run_dir, resume, checkpoints
+        self.run_dir, self.resume, self.checkpoints, self.total_steps = run_dir, resume, checkpoints, total_steps
         self.config, self.listener, self.env_name = config, listener, env
         self._seed = seed
         self.meta: MetaRun | None = None
@@ -108,14 +110,14 @@ class HyperPromptCallback(BaseCallback):
         self._started = time.perf_counter()
         # Schedules of the user's are read at the current progress, which an earlier learn() may have left at its end.
         self.model._update_current_progress_remaining(self.num_timesteps, self.model._total_timesteps)
-        total = int(self.model._total_timesteps)
+        total = max(int(self.model._total_timesteps), self.total_steps or 0)
         if self.meta is None or self.num_timesteps == 0 or self.meta.agent.model is not self.model:
             self._begin(total)
         else:  # learn() was called once more to go on
             self.meta.extend(total)
             if self.recorder:
                 self.recorder.reopen(total)
-        self._schedule = IntervalSchedule(total, update_steps(self.model), self.every)
+        self._schedule = IntervalSchedule(total - self.meta_run.first_step, update_steps(self.model), self.every)
         self._next = self._resume_at if self._resume_at is not None else self.model.num_timesteps
         self._resume_at = None
 
@@ -149,6 +151,11 @@ class HyperPromptCallback(BaseCallback):
         return self.meta
 
     def _begin(self, total: int) -> None:
+        if self.recorder and self.meta and self.meta.intervals:
+            raise InvalidValue(
+                f"{self.run_dir} holds the run that this callback has seen: go on with learn(reset_num_timesteps=False), or "
+                "give the next run a callback and a folder of its own"
+            )
         start = time.perf_counter()
         self.seed = int(self.model.seed or 0) if self._seed is None else self._seed
         self.controller = self._controller or registry.create(self.spec, seed=self.seed, options=self.options)
@@ -167,16 +174,30 @@ class HyperPromptCallback(BaseCallback):
         self.adapt_seconds += time.perf_counter() - start
 
     def _record(self, path: Path, meta: MetaRun) -> None:
+        settings = self.config or self._settings(meta)
         if not (self.resume and (path / "config.yaml").exists()):
-            self.recorder = Recorder(path, self.model, self.config or self._settings(meta), self.checkpoints)
+            self.recorder = Recorder(path, self.model, settings, self.checkpoints)
             return
-        folder = RunFolder.open(path)
+        folder = interrupted(path, settings)
+        try:
+            self._go_on(folder, meta)
+        except BaseException:
+            folder.close()
+            raise
+
+    def _go_on(self, folder: RunFolder, meta: MetaRun) -> None:
         checkpoint = folder.latest_checkpoint()
         state = checkpoint.state if checkpoint else None
+        if checkpoint:
+            try:
+                meta.agent.restore(checkpoint.load_agent())
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise InvalidValue(f"{checkpoint.path} is of a model that was constructed otherwise: {error}") from error
         folder.truncate(state["decisions"] if state else 0, state["intervals"] if state else 0)
+        if folder.config["steps"] != meta.task.total_steps:
+            folder.extend(meta.task.total_steps)
         self.recorder = Recorder(folder, self.model, {}, self.checkpoints, state)
         if checkpoint and state:
-            meta.agent.restore(checkpoint.load_agent())
             meta.load(state["run"])
             meta.agent.seed(seed_at(self.seed, checkpoint.step))
             rebuild_environments(self.model)
@@ -200,7 +221,7 @@ class HyperPromptCallback(BaseCallback):
             "tune": list(meta.space.names),
             "bounds": self.bounds,
             "agent": meta.agent.get(),
-            "llm": self.options,
+            "llm": {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in self.options.items()},
         }
 
     def _boundary(self) -> None:

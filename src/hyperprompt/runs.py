@@ -235,4 +235,7 @@ class RunFolder:
 def _refuse_existing(path: Path) -> None:
     held = [name for name in ("config.yaml", "decisions.jsonl", "progress.csv", "result.json") if (path / name).exists()]
     if held:
-        raise RunFolderError(f"{path} already holds a run ({held[0]}): go on with --resume, or choose another --out")
+        raise RunFolderError(
+            f"{path} already holds a run ({held[0]}): go on with --resume (in a script, resume=True), or choose another --out "
+            "(run_dir)"
+        )

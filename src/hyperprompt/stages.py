@@ -112,7 +112,7 @@ def sft(
     validation: Annotated[list[Path] | None, typer.Option(help="A dataset of validation tasks; likewise.")] = None,
     arch: Annotated[str | None, typer.Option(help="llm, llm-random, gru or mlp. [default: llm]")] = None,
     model: Annotated[str | None, typer.Option(help="See 'hyperprompt models'. [default: smollm2-135m]")] = None,
-    preset: Annotated[str, typer.Option(help="short, paper or tiny.")] = "short",
+    preset: Annotated[str, typer.Option(help="short, paper, cpu or tiny.")] = "short",
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation. [default: 0]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key: rank=8, epochs=3.")] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file with such keys; options and --set win over it.")] = None,

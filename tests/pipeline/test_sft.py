@@ -2,19 +2,24 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from hyperprompt.collect import dataset
+from hyperprompt.controllers.llm import LLMController
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
 from hyperprompt.errors import DatasetError, InvalidValue, UnknownName
+from hyperprompt.llm import weights
 from hyperprompt.pipeline import sft
+from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.sft import controls
 from hyperprompt.sft.config import read
 from hyperprompt.sft.examples import prefix
+from hyperprompt.sft.model import SlotModel
 from hyperprompt.testing import lessons
 
 TUNED = lessons.state(0).space.defaults
@@ -193,3 +198,19 @@ def test_the_language_model_goes_the_same_way(tmp_path, data):
     controller = create(f"llm:{tmp_path / 'run' / 'model'}")
     (action,) = controller.decide([lessons.state(300)])
     assert set(action.delta) == set(lessons.state(300).space.names)
+
+
+def test_a_model_trained_whole_is_asked_as_it_was_trained(tmp_path, data, tiny_gemma3):
+    tiny_gemma3.model.save_pretrained(tmp_path / "base")
+    tiny_gemma3.tokenizer.save(str(tmp_path / "base" / "tokenizer.json"))
+    config = read("tiny", {**data, "model": str(tmp_path / "base"), "rank": 0, "algorithms": ("ppo",), "learning_rate": 2e-3})
+    sft.run(config, tmp_path / "run")
+    folder, state = tmp_path / "run" / "model", lessons.state(300)
+    controller = LLMController(str(folder), dtype="float32")
+    assert (controller.temperature, controller.choice, controller.calibrate) == (config.sharpness, config.choice, False)
+    trained = SlotModel(weights.load(str(folder), dtype="float32"), PromptConfig.from_dict(config.prompt), rank=0)
+    expected = sft.policy_of(trained, SimpleNamespace(state=state), config.sharpness)
+    (action,) = controller.decide([state])
+    np.testing.assert_allclose(list(action.probabilities.values()), expected, atol=1e-4)
+    sac = replace(state, run="sac", task=replace(state.task, algorithm="sac"))
+    assert "sac" in controller.decide([sac])[0].note

@@ -66,9 +66,11 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path):
 
     opposite = [Example(e.state, {i: turned(label) for i, label in e.labels.items()}) for e in VALIDATION]
     model = NumericModel.of("mlp", SOURCE, 0)
+    before = train.mean_loss(model, opposite)
     progress = train.fit(model, SOURCE, opposite, CONFIG.model_copy(update={"patience": 3}), tmp_path)
     assert progress.step < 30 * 10
     assert progress.since == 3
+    assert train.mean_loss(model, opposite) <= before
 
 
 @pytest.mark.parametrize("cell", ["mlp", "gru"])

@@ -88,8 +88,12 @@ class Sb3Agent(ModelAgent):
     def updates(self) -> int:
         if self.algorithm != "ppo":
             return super().updates()
-        steps = (state["step"] for state in self.model.policy.optimizer.state.values() if "step" in state)
-        return int(max(steps, default=0))
+        model = self.model
+        steps = [int(state["step"]) for state in model.policy.optimizer.state.values() if "step" in state]
+        if steps:
+            return max(steps)
+        # An optimiser that counts nothing, or has not begun: whole epochs.
+        return int(model._n_updates) * -(-model.n_steps * model.n_envs // model.batch_size)
 
     def _weights(self) -> dict[str, Any]:
         # SAC's log alpha is neither in the policy nor in an optimiser.

@@ -83,19 +83,28 @@ def missing(collection: Collection, out: Path) -> tuple[list[Round], list[Part]]
     if gone := [name for name in listed if name in wanted and not (out / name).exists()]:
         manifest.forget(out, gone)
     parts = dataset.parts(out) if manifest.listing(out) else []
-    # A part from before a key existed was collected with its default.
-    defaults = Recipe(env="").model_dump(mode="json", exclude={"rounds"})
-    known = {part.name: defaults | part.config for part in parts}
+    known = {part.name: part for part in parts}
     for name, (recipe, i) in wanted.items():
         config = config_of(recipe, i)
-        if name in known and known[name] != config:
-            key = next(key for key in config if known[name].get(key) != config[key])
+        if name in known and (made := _made(known[name], config)) != config:
+            key = next(key for key in config if made.get(key) != config[key])
             raise InvalidValue(
-                f"{out / name} was collected with {key}={known[name].get(key)!r}, not {config[key]!r}: "
+                f"{out / name} was collected with {key}={made.get(key)!r}, not {config[key]!r}: "
                 "collect into another folder, or remove it"
             )
     todo = [found for name, found in wanted.items() if name not in known]
     return sorted(todo, key=lambda found: found[1]), parts
+
+
+def _made(part: Part, config: dict[str, Any]) -> dict[str, Any]:
+    """How a part was made, in the terms of today's `config`."""
+    # A part from before a key existed was collected with its default.
+    made = Recipe(env="").model_dump(mode="json", exclude={"rounds"}) | part.config
+    # One without `tune` had the default set of its day, which its meta-states name.
+    tuned = config["set"].get("tune")
+    if tuned and "tune" not in made["set"] and all(set(c.state.space.names) == set(tuned) for c in part.checkpoints):
+        made["set"] = {**made["set"], "tune": tuned}
+    return made
 
 
 def _carry_out(todo: list[Round], out: Path, jobs: int, outlook: Outlook, say: Callable[[str], None]) -> list[str]:

@@ -20,7 +20,7 @@ class Bounded:
     entropy. A value that is beyond its bound already goes to it.
 
     Args:
-        lower: any controller.
+        lower: any controller. What it says not to know (`knows`) is left as it is.
     """
 
     def __init__(self, lower: Controller) -> None:
@@ -34,7 +34,9 @@ class Bounded:
             prepare(states)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
-        return [_within(state, action) for state, action in zip(states, self.lower.decide(states), strict=True)]
+        knows = getattr(self.lower, "knows", lambda state: True)
+        answers = zip(states, self.lower.decide(states), strict=True)
+        return [_within(state, action) if knows(state) else action for state, action in answers]
 
 
 def _within(state: MetaState, action: MetaAction) -> MetaAction:

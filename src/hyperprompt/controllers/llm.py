@@ -120,13 +120,16 @@ class LLMController:
             ModelUnavailable, MissingDependency: with what to do.
             InvalidValue: a transcript that cannot fit its limits.
         """
-        self._model()
+        if not states or any(map(self.knows, states)):
+            self._model()
         for state in states:
-            if self._knows(state):
+            if self.knows(state):
                 self._transcript(state)
             else:
                 known = ", ".join(self._algorithms)
-                warnings.warn(f"{self.name} was trained for {known} only and keeps every hyperparameter here", stacklevel=2)
+                warnings.warn(
+                    f"the language model was trained for {known} only: it keeps every hyperparameter here", stacklevel=2
+                )
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         """One meta-action per meta-state, runs of the same shape in one batch.
@@ -137,7 +140,7 @@ class LLMController:
         """
         groups: dict[tuple[Any, ...], list[int]] = {}
         actions = {
-            p: MetaAction(note=f"not trained for {s.task.algorithm}") for p, s in enumerate(states) if not self._knows(s)
+            p: MetaAction(note=f"not trained for {s.task.algorithm}") for p, s in enumerate(states) if not self.knows(s)
         }
         transcripts = {p: self._transcript(state) for p, state in enumerate(states) if p not in actions}
         for position, transcript in transcripts.items():
@@ -147,7 +150,8 @@ class LLMController:
             actions |= dict(zip(positions, decided, strict=True))
         return [actions[p] for p in range(len(states))]
 
-    def _knows(self, state: MetaState) -> bool:
+    def knows(self, state: MetaState) -> bool:
+        """Whether it was trained on runs of this algorithm; where not, it keeps every hyperparameter."""
         return not self._algorithms or state.task.algorithm in self._algorithms
 
     def _model(self) -> tuple[LanguageModel, Encoder]:

@@ -4,7 +4,8 @@
     FOLDER/head.safetensors                                 w and b of a continuous head, in float32
     FOLDER/hyperprompt.json                                 the base model and how the model was taught to be asked
 
-The low-rank product is added to the base weights on loading, so that a decision costs what it costs without.
+The low-rank product is added to the base weights on loading, so that a decision costs what it costs without. A model trained
+whole has the same record beside its own weights.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ PREFIX = "head."
 
 @dataclass(frozen=True)
 class Adapter:
-    """One adapter on disk."""
+    """One adapter on disk, or a model trained whole."""
 
     folder: Path
     base: str
+    """Name of the model that the weights are added to; "" where they are a whole model."""
     base_sha: str
     prompt: PromptConfig
     """What its transcripts held in training."""
@@ -53,8 +55,14 @@ class Adapter:
     """How its probabilities become steps, if its user does not say."""
 
     @property
+    def whole(self) -> bool:
+        return not self.base
+
+    @property
     def weights(self) -> tuple[Path, ...]:
         """The files of its weights."""
+        if self.whole:
+            return tuple(sorted(self.folder.glob("*.safetensors")))
         files = (WEIGHTS, HEAD) if self.head == "continuous" else (WEIGHTS,)
         return tuple(self.folder / file for file in files)
 
@@ -65,7 +73,7 @@ def shipped() -> Path:
 
 
 def find(name: str) -> Adapter | None:
-    """The adapter in the folder `name`, or None where the folder is none, or a whole model.
+    """The adapter in the folder `name`, or None where the folder is none, or a model that HyperPrompt did not train.
 
     Raises:
         ModelUnavailable: an adapter that is damaged or incomplete, or that HyperPrompt did not make; says what is wrong.
@@ -73,8 +81,7 @@ def find(name: str) -> Adapter | None:
     folder = Path(name).expanduser()
     if not name or not ((folder / "adapter_config.json").is_file() or (folder / RECORD).is_file()):
         return None
-    for file in ("adapter_config.json", RECORD):
-        _require(folder / file)
+    _require(folder / RECORD)
     try:
         record = json.loads((folder / RECORD).read_text())
         if record["format"] != FORMAT:
@@ -85,7 +92,7 @@ def find(name: str) -> Adapter | None:
         adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head, choice)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
-    for path in adapter.weights:
+    for path in adapter.weights if adapter.whole else (folder / "adapter_config.json", *adapter.weights):
         _require(path)
     return adapter
 

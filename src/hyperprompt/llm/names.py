@@ -57,7 +57,7 @@ def check(name: str) -> None:
         check_source(name)
     elif name not in MODELS:
         folder, adapter = Path(name).expanduser(), adapters.find(name)
-        if adapter is not None:
+        if adapter is not None and not adapter.whole:
             check(adapter.base)
         elif name and folder.is_dir():
             check_folder(folder)
@@ -77,14 +77,16 @@ def random_of(name: str) -> tuple[str, int] | None:
 
 
 def adapter_of(name: str) -> Adapter | None:
-    """The adapter called `name`, or None: a short name is never one, whatever the working directory holds."""
+    """What `sft` left in the folder `name`, or None: a short name is never one, whatever the working directory holds."""
     return None if name in MODELS else adapters.find(name)
 
 
 def check_folder(folder: Path) -> None:
     """Raises ModelUnavailable, naming what is missing, unless `folder` looks like a causal language model in safetensors."""
     if not (folder / "config.json").is_file():
-        raise ModelUnavailable(f"{folder} is not a model: config.json is missing")
+        inside = folder / "model"  # of a folder of `hyperprompt sft`
+        hint = f"; {inside} is one" if (inside / adapters.RECORD).is_file() else ""
+        raise ModelUnavailable(f"{folder} is not a model: config.json is missing{hint}")
     try:
         config = json.loads((folder / "config.json").read_text())
         architectures = list(config.get("architectures") or [])

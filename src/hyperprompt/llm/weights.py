@@ -78,7 +78,7 @@ def load(name: str = DEFAULT, *, device: str | None = None, dtype: str | None = 
     if name in WHEELS:
         return _read(converted(name), name, WHEELS[name].sha256, device, dtype)
     adapter = adapter_of(name)
-    if adapter is not None:
+    if adapter is not None and not adapter.whole:
         return _adapted(adapter, load(adapter.base, device=device, dtype=dtype), name)
     folder = Path(name).expanduser()
     if name not in MODELS and folder.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 from hyperprompt.controllers.guard import constrain
@@ -111,6 +112,20 @@ class MetaRun:
 
 def _step(name: str, space: HyperparameterSpace, before: Mapping[str, float], after: Mapping[str, float]) -> float:
     return 0.0 if before[name] == after[name] else space[name].delta(before[name], after[name])
+
+
+def check_arguments(every: Any, tune: Any, bounds: Any, total_steps: Any) -> None:
+    """What can be told of a caller's arguments without a model. Raises InvalidValue."""
+    for name, value in (("every", every), ("total_steps", total_steps)):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if value is not None and not (whole and value > 0):
+            raise InvalidValue(f"{name} must be a positive number of environment steps, not {value!r}")
+    if isinstance(tune, str):
+        raise InvalidValue(f"tune must be a list of names, not {tune!r}: tune=[{tune!r}]")
+    for name, pair in dict(bounds or {}).items():
+        numbers = isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(value, Real) for value in pair)
+        if not numbers:
+            raise InvalidValue(f"bounds of {name} must be (low, high), not {pair!r}")
 
 
 def tuned_space(

@@ -5,18 +5,50 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from hyperprompt.agents.replay import ReplayLog, check_storable
 from hyperprompt.core import Decision, Interval
+from hyperprompt.durable import plain
+from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.hyperparameters import HyperparameterSpace
 from hyperprompt.meta.run import MetaRun
 from hyperprompt.runs import RunFolder
+
+_RECORDERS: WeakValueDictionary[Path, Recorder] = WeakValueDictionary()
+"""Who writes each folder, or wrote it last, in this process."""
+
+
+def interrupted(path: Path, settings: Mapping[str, Any]) -> RunFolder:
+    """The folder of a run that is to go on, locked. Of a training that an exception ended, which its callback does not hear of,
+    it is taken from the recorder of then.
+
+    Raises:
+        InvalidValue: the run has other settings than these, its budget aside; both values.
+        RunFolderError: no checkpoint to go on from, though more than an interval would be lost; in use elsewhere, or damaged.
+    """
+    if recorder := _RECORDERS.pop(path.resolve(), None):
+        with suppress(Exception):  # what could not be written then is cut off now
+            recorder.close()
+    folder = RunFolder.open(path)
+    try:
+        stored = folder.config
+        for key, value in plain(dict(settings), "config").items():
+            if key != "steps" and key in stored and stored[key] != value:
+                raise InvalidValue(f"{path} holds a run with {key}={stored[key]!r}, not {value!r}: name another folder")
+        if folder.latest_checkpoint() is None and (len(folder.decisions()) > 1 or folder.result() is not None):
+            raise RunFolderError(f"{path} holds a run without a checkpoint to go on from: name another folder, or remove it")
+    except BaseException:
+        folder.close()
+        raise
+    return folder
 
 
 class Recorder:
@@ -45,6 +77,7 @@ class Recorder:
         if self._buffer is not None:
             check_storable(self._buffer)  # before a folder is made
         self.folder = target if isinstance(target, RunFolder) else RunFolder.create(target, config)
+        _RECORDERS[self.folder.path.resolve()] = self
         self._replay = ReplayLog(self.folder.path / "checkpoints" / "replay") if self._buffer is not None else None
         if self._replay is not None and self._buffer is not None and isinstance(target, RunFolder):
             self._replay.restore(self._buffer, resumed["replay"] if resumed else 0)

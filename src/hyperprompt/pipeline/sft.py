@@ -40,7 +40,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         InvalidValue: a folder of another configuration; no examples.
         DatasetError: a damaged dataset.
     """
-    _claim(config, folder)
+    _refuse_another(config, folder)
     if (folder / "result.json").exists():
         return dict(from_json((folder / "result.json").read_text()))
     begun = time.perf_counter()
@@ -59,7 +59,9 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         examples += labels.exchanged_examples(examples, controller, config.exchanged, config.seed)
         copies = labels.exchanged_examples(held_out, controller, config.exchanged, config.seed + 1)
     model = build(config, [*examples, *held_out])
-    progress = fit(model, examples, held_out, config, folder, listen)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "config.yaml", _text(config))
+    progress = fit(model, examples, [*held_out, *copies], config, folder, listen)
     _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
     log, _ = read_lines(folder / "log.jsonl", from_json)
     own = _scored(model, held_out)
@@ -204,13 +206,14 @@ def policy_of(model: Model, checkpoint: Checkpoint, temperature: float) -> offli
     return np.asarray((logp / temperature).softmax(-1).double().cpu().numpy())
 
 
-def _claim(config: SFTConfig, folder: Path) -> None:
+def _text(config: SFTConfig) -> str:
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _refuse_another(config: SFTConfig, folder: Path) -> None:
     path = folder / "config.yaml"
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text() != _text(config):
         raise InvalidValue(f"{folder} holds a training of another configuration: name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, text)
 
 
 def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Path) -> None:
@@ -221,12 +224,13 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
     if isinstance(model, NumericModel):
         model.temperature = config.sharpness
     model.save(folder / "model")
-    if isinstance(model, SlotModel) and model.adapted is not None:
-        base, made = model.language_model, {"sft": config.model_dump(mode="json"), "versions": versions()}
+    if isinstance(model, SlotModel):
+        made = {"sft": config.model_dump(mode="json"), "versions": versions()}
+        base = model.language_model
         adapters.record(
             Adapter(
                 folder / "model",
-                base.name,
+                base.name if config.rank else "",
                 base.sha,
                 model.prompt,
                 config.sharpness,

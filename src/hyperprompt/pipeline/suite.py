@@ -13,6 +13,7 @@ target: {share: 0.9, seeds: 3}
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -153,6 +154,10 @@ def _method(name: str, entry: object) -> Method:
     where = f"methods.{name}"
     values = _keys(entry, where)
     kinds = [key for key in KINDS if key in values]
+    if not kinds:
+        for key in values:
+            if get_close_matches(key, KINDS):
+                raise UnknownName(f"key in {where}", key, KINDS)
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
         raise InvalidValue(f"{where}: a method has exactly one of the keys {', '.join(KINDS)}, not {found}: {sorted(values)}")

@@ -24,7 +24,7 @@ class SFTConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: tuple[str, ...] = Field(min_length=1)
+    data: tuple[str, ...]
     """Folders of datasets of the source tasks."""
     validation: tuple[str, ...] = ()
     """Folders of datasets of the validation tasks: early stopping and offline scores. Empty: source runs set aside."""
@@ -102,6 +102,8 @@ class SFTConfig(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if not self.data:
+            raise ValueError("data names no dataset: --data FOLDER, as often as there are")
         if self.head == "continuous" and self.sharpness != 1.0:
             raise ValueError(f"sharpness must be 1 with head=continuous, not {self.sharpness:g}: it is cross-entropy's alone")
         if self.labels == "tuned" and self.sharpness != 1.0:

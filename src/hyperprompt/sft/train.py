@@ -77,7 +77,8 @@ def fit(
     folder: Path,
     listen: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Progress:
-    """Train until the epochs are over or the validation loss has stopped falling; the best weights end in `model`.
+    """Train until the epochs are over or the validation loss has stopped falling; the best weights end in `model`, which may
+    be those that it began with.
 
     Every evaluation is a line of `folder`/log.jsonl and a checkpoint under `folder`/checkpoints, from which the next call
     goes on. Everything random is drawn from (seed, epoch) or (seed, step), so that a resumed training is the undisturbed one.
@@ -96,8 +97,10 @@ def fit(
     log = folder / "log.jsonl"
     _forget(log, progress.step)
     losses: list[float] = []
-    if progress.step == 0 and not log.exists():
-        line = {"step": 0, "epoch": 0.0, "measure": model.head.measure, "validation": mean_loss(model, validation)}
+    if progress.step == 0:
+        log.unlink(missing_ok=True)
+        progress.best = mean_loss(model, validation)
+        line = {"step": 0, "epoch": 0.0, "measure": model.head.measure, "validation": progress.best}
         _record(log, line, listen)
     while progress.step < steps and progress.since < config.patience:
         epoch, number = divmod(progress.step, batches)
