@@ -10,7 +10,7 @@ import numpy as np
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
-from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
+from hyperprompt.evaluation.coverage import NOMINAL, measured, recorded, size_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array, Estimate
 from hyperprompt.evaluation.table import Table
@@ -149,16 +149,19 @@ def _cost(tables: Tables, method: str) -> str:
 
 def totals(tables: Tables) -> Table:
     """Environment steps in all, the trials included."""
+    targeted = tables.targeted()
     rows = []
     for method in tables.methods:
         tasks = tables.targeted(method)
         spent = [t.cells[method].spent / t.total_steps for t in tasks]
         expected = [t.steps(method, "total") / t.total_steps for t in tasks]
         held = (_reached([getattr(t.cells[method], account) for t in tasks]) for account in ACCOUNTS)
-        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected))
-        rows.append((method, *figures, _ratio(tables, method, "total"), *held))
+        own = [t.steps(tables.baseline, "total") / t.total_steps for t in tasks]
+        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected, own))
+        rows.append((method, f"{len(tasks)} of {len(targeted)}", *figures, _ratio(tables, method, "total"), *held))
     header = (
-        *("method", "steps of a search and a run (x T)", "expected steps to R* (x T)", "the same, ratio"),
+        *("method", "tasks", "steps of a search and a run (x T)", "expected steps to R* (x T)"),
+        *(f"{tables.baseline}'s there", f"ratio to {tables.baseline}"),
         *("runs that hold R*", "searches in which any run holds it"),
     )
     budgets = ", ".join(f"{number(t.budget)} on {t.name}" for t in tables.tasks)
@@ -167,8 +170,9 @@ def totals(tables: Tables) -> Table:
         "whole search once, then runs under the settings that it recommends until one holds R*. What misses R* costs a run of "
         "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. "
         "Mean over searches, each with its own steps and the runs under what it found. A population counts all members. Mean "
-        f"over tasks; the ratio to {tables.baseline} is a geometric mean. Whoever runs under the found settings many times "
-        "comes near account 1. Last column: trials count too, which favours the tuner: the first has the settings of static."
+        f"over the tasks with R* that the method was run on, {tables.baseline}'s on the same ones; the ratio is a geometric "
+        "mean. Whoever runs under the found settings many times comes near account 1. Last column: trials count too, which "
+        "favours the tuner: the first has the settings of static."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 
@@ -179,7 +183,7 @@ def _reached(samples: Sequence[Array]) -> str:
 
 
 def covered(tables: Tables) -> Table | None:
-    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's.
+    """How often the intervals hold the truth on synthetic data, at the largest measured size not above this benchmark's.
 
     None where no interval can be made, or where it is of another confidence than those simulated.
     """
@@ -193,10 +197,15 @@ def covered(tables: Tables) -> Table | None:
     rows = []
     for statistic, what, seeds in asked if tables.confidence == NOMINAL else ():
         if min(seeds, default=0) > 1:
-            size = nearest(seeds)
+            size = measured(seeds)
             low, high = recorded()[statistic, size_name(size)]
             rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
-    header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
+    header = (
+        "interval of",
+        "tasks x seeds of the methods, at least",
+        "size measured, not above",
+        "share that holds the truth",
+    )
     note = (
         "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
         "that are 95% by name (python -m hyperprompt.evaluation.coverage); that of the ratio of steps is account 1's."
