@@ -53,6 +53,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "tuner": (method(tuner="tpee", trials=2), ["methods.mine", "'tpe'"]),
     "no trials": (method(tuner="random", trials=0), ["methods.mine.trials", "greater than or equal to 1"]),
     "trials left out": (method(tuner="random"), ["methods.mine.trials is missing"]),
+    "a kind misspelt": (method(controler="static"), ["methods.mine", "Did you mean 'controller'"]),
     "two kinds": (method(tuner="random", trials=1, controller="static"), ["methods.mine", "exactly one"]),
     "no kind": (method(preset="published"), ["methods.mine", "controller, tuner, population"]),
     "population of one": (method(population=1), ["methods.mine.population", "1"]),
