@@ -216,17 +216,17 @@ def adapt_seconds(runs: Sequence[Run]) -> str | None:
 
 
 def intervals(
-    rows: Sequence[tuple[str, Any]], label: str, line: float, controllers: Sequence[str], log: bool = False
+    rows: Sequence[tuple[str, Any, int]], label: str, line: float, controllers: Sequence[str], log: bool = False
 ) -> str | None:
-    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known.
+    """A bar for each (name, Estimate, tasks) from `line`, the baseline's own value, with its interval. None: nothing is known.
 
     `controllers` as for `learning_curves`.
     """
-    known = [(name, estimate) for name, estimate in rows if np.isfinite(estimate.value)]
+    known = [row for row in rows if np.isfinite(row[1].value)]
     if not known:
         return None
     figure, axes = _figure((NARROW[0], 1.1 + 0.36 * len(known)))
-    for i, (name, estimate) in enumerate(known):
+    for i, (name, estimate, _) in enumerate(known):
         colour = styles(controllers)[name][0]
         axes.barh(i, estimate.value - line, left=line, height=0.55, color=colour, alpha=0.75)
         if np.isfinite(estimate.low):
@@ -239,7 +239,7 @@ def intervals(
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=12))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(known)), [safe(name, 24) for name, _ in known])
+    axes.set_yticks(range(len(known)), [f"{safe(name, 24)} ({tasks})" for name, _, tasks in known])
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set_xlabel(label)
