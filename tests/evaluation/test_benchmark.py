@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -349,6 +350,16 @@ def test_the_page_is_the_same_every_time_and_escapes_what_it_is_given(tmp_path: 
     assert "<script" not in page
     assert "<b>" not in page
     assert "Failed: &lt;b&gt; on task, seed 1, after 0 steps: &lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_the_legend_of_the_schedules_shows_colour_and_dash(count: int, tmp_path: Path) -> None:
+    steered = [Outcome("task", f"m{i}", s, {**run(300), "theta": {"gamma": [0.9] * 3}}) for i in range(count) for s in (0, 1)]
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single",))
+    page = benchmark_report.write(compare(STATIC, steered), protocol, tmp_path)[1].read_text()
+    assert len(set(re.findall(r'class="swatch" src="([^"]+)"', page))) == count
+    assert ("means over the seeds" in page) == (count > plots.FEW)
+    assert ("a line a seed" in page) == (count <= plots.FEW)
 
 
 def test_a_sequence_is_one_curve() -> None:

@@ -14,7 +14,7 @@ from hyperprompt.evaluation import benchmark_tables as text
 from hyperprompt.evaluation import benchmark_task_tables as task_tables
 from hyperprompt.evaluation import plots
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
-from hyperprompt.evaluation.comparison import Run, hyperparameters, number
+from hyperprompt.evaluation.comparison import Run, by_controller, hyperparameters, number
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.report import page, picture
 from hyperprompt.evaluation.table import Table
@@ -169,7 +169,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
         if method in (*longer, tables.baseline) and not all("error" in record for record in (*search.trials, search.run))
     ]
     steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
-    names = hyperparameters(steered)
+    names, shown = hyperparameters(steered), list(by_controller(steered))
 
     def curves(which: Sequence[Run], size: tuple[float, float]) -> str | None:
         return picture(plots.learning_curves(which, size, tables.methods))
@@ -181,7 +181,8 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
         "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,
         "thetas": [(name, picture(plots.theta(steered, name, tables.methods))) for name in names],
-        "legend": [(m, colours[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
+        "legend": [(m, picture(plots.swatch(colours[m]))) for m in shown],
+        "means": len(shown) > plots.FEW,
     }
 
 
