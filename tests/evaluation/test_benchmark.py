@@ -152,6 +152,65 @@ def test_a_tuner_pays_its_search_before_a_run_under_its_own_settings() -> None:
     assert made.saved_steps("tpe") == pytest.approx(400)
 
 
+def searched(method: str, *searches: Sequence[float], trials: int = 8) -> list[Outcome]:
+    """Test seeds that reach their level at the given steps, listed by the search they share."""
+    found: list[Outcome] = []
+    for i, steps in enumerate(searches):
+        tried = tuple(run(NEVER, 7001 + i) for _ in range(trials))
+        found += [Outcome("task", method, len(found) + k, run(at), tried, 7001 + i) for k, at in enumerate(steps)]
+    return found
+
+
+def test_restarts_happen_under_the_settings_of_one_search() -> None:
+    """One search found settings that always hold R*, the other ones that never do: a restart does not choose between them."""
+    dear = searched("dear", (NEVER,), trials=32)
+    made = compare(STATIC, searched("tpe", (300, 300), (NEVER, NEVER)), dear)
+    (task,) = made.tasks
+    assert task.budget == 33 * T
+    assert task.steps("tpe", "total") / T == pytest.approx((8.3 + 33) / 2)
+    assert made.steps_ratio("tpe", "total").value == pytest.approx(20.65 * T / 600)
+    uneven = compare(STATIC, searched("tpe", (300,) * 3, (NEVER,)), dear)
+    assert uneven.tasks[0].steps("tpe", "total") / T == pytest.approx((8.3 + 33) / 2), "searches weigh the same"
+
+
+def test_the_budget_is_that_of_the_dearest_search() -> None:
+    found = [*searched("tpe", (300,), trials=2), *[replace(o, tuning_seed=7002) for o in searched("tpe", (300,), trials=4)]]
+    assert compare(STATIC, found).tasks[0].budget == 5 * T
+
+
+@pytest.mark.parametrize(("searches", "few"), [(1, "1 search"), (2, "2 searches")])
+def test_fewer_than_three_searches_decide_nothing(searches: int, few: str) -> None:
+    made = compare(STATIC, searched("tpe", *[(100,) * 4] * searches))
+    (task,) = made.tasks
+    assert ("tpe", "0", "0", f"1: task ({few})", "0") in benchmark_tables.wins(made, "auc").rows
+    row = next(row for row in benchmark_task_tables.on_task(made, task).rows if row[0] == "tpe")
+    assert row[6].endswith(f" ({few})")
+    for account in ("single", "total"):
+        estimate = made.steps_ratio("tpe", account)
+        assert math.isfinite(estimate.value)
+        assert math.isnan(estimate.low)
+    for aggregate in (statistics.iqm, statistics.probability_of_improvement):
+        against = "static" if aggregate is statistics.probability_of_improvement else ""
+        assert math.isnan(made.aggregate("tpe", "auc", aggregate, against).low)
+
+
+def test_of_three_searches_the_searches_are_drawn() -> None:
+    made = compare(STATIC, searched("tpe", (100,) * 4, (500,) * 4, (900,) * 4))
+    alone = compare(STATIC, outcomes("tpe", 100, 500, 900))
+    found, expected = (each.difference(each.tasks[0], "tpe", "auc") for each in (made, alone))
+    assert [found.value, found.low] == pytest.approx([expected.value, expected.low], abs=0.05)
+    total = made.steps_ratio("tpe", "total")
+    assert total.low < total.value < total.high
+    alike = compare(STATIC, searched("tpe", *[(100,) * 4] * 3))
+    assert verdict(alike.difference(alike.tasks[0], "tpe", "auc")) == "win"
+
+
+def test_a_search_for_every_test_seed_is_drawn_like_a_run() -> None:
+    made = compare(STATIC, searched("tpe", (100,), (300,)))
+    alone = compare(STATIC, outcomes("tpe", 100, 300))
+    assert made.difference(made.tasks[0], "tpe", "auc") == alone.difference(alone.tasks[0], "tpe", "auc")
+
+
 def test_what_ends_early_without_the_target_is_not_cheap_for_that() -> None:
     found = [Outcome("task", "tpe", seed, run(NEVER, seed), (run(NEVER, 7001),) * 3, 7001) for seed in (0, 1)]
     made = compare(STATIC, found, outcomes("never", NEVER, NEVER), outcomes("pbt", NEVER, NEVER, members=2))
@@ -171,12 +230,12 @@ def test_wins_and_losses() -> None:
     assert verdict(made.difference(task, "better", "auc")) == "win"
     assert verdict(made.difference(task, "worse", "auc")) == "loss"
     assert verdict(made.difference(task, "better", "final_return")) == "open", "all of them end at 1"
-    assert verdict(made.difference(task, "one", "auc")) == "one seed"
+    assert verdict(made.difference(task, "one", "auc")) == "no interval"
     assert verdict(made.difference(task, made.zero_line, "auc")) == "open"
     table = benchmark_tables.wins(made, "auc")
     assert ("better", "1: task", "0", "0", "0") in table.rows
     assert ("worse", "0", "1: task", "0", "0") in table.rows
-    assert ("one", "0", "0", "1: task", "0") in table.rows
+    assert ("one", "0", "0", "1: task (one seed)", "0") in table.rows
 
 
 def test_the_normalised_gain_over_each_other_method() -> None:

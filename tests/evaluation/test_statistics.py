@@ -185,6 +185,48 @@ def test_the_replicates_of_a_mean_have_its_unbiased_variance():
     assert np.var(replicates) == pytest.approx(expected, rel=0.03)
 
 
+GROUPED = {"a": [0.5, 0.5, 10.5, 10.5, 5.0, 5.0]}
+
+
+@pytest.mark.parametrize(
+    ("scores", "groups"), [(GROUPED["a"], [0, 0, 1, 1, 2, 2]), ([0.5, 10.5, 10.5, 5.0, 5.0, 5.0], [0, 1, 1, 2, 2, 2])]
+)
+def test_runs_that_are_alike_within_their_group_count_as_one(scores: list[float], groups: list[int]):
+    found, three = (
+        bootstrap(mean, {"a": scores}, seed=0, groups=[{"a": groups}]),
+        bootstrap(mean, {"a": [0.5, 10.5, 5.0]}, seed=0),
+    )
+    one_by_one = bootstrap(mean, {"a": scores}, seed=0)
+    assert [found.low, found.high] == pytest.approx([three.low, three.high])
+    assert found.high - found.low > one_by_one.high - one_by_one.low
+
+
+def test_groups_of_one_run_each_are_runs():
+    assert bootstrap(mean, GROUPED, seed=0, groups=[{"a": range(6)}]) == bootstrap(mean, GROUPED, seed=0)
+
+
+def test_an_interval_needs_three_groups_of_whatever_method():
+    two = {"a": [0, 0, 0, 1, 1, 1]}
+    for groups in ([two, {}], [{}, two]):
+        found = bootstrap(difference(mean), GROUPED, {"a": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}, seed=0, groups=groups)
+        assert math.isfinite(found.value)
+        assert math.isnan(found.low)
+
+
+@pytest.mark.parametrize("groups", [3, 10])
+def test_the_interval_over_groups_holds_the_truth_about_as_often_as_it_says(groups: int):
+    """Groups with a spread of their own, 3 runs each."""
+    rng = np.random.default_rng(0)
+    labels = {"a": np.repeat(np.arange(groups), 3).tolist()}
+    held = []
+    for _ in range(150):
+        x = {"a": np.repeat(rng.normal(size=groups), 3) + rng.normal(size=3 * groups)}
+        found = [bootstrap(mean, x, seed=0, replicates=400, groups=which) for which in ([labels], ())]
+        held.append([each.low <= 0.0 <= each.high for each in found])
+    grouped, one_by_one = np.mean(held, axis=0)
+    assert one_by_one < 0.88 < grouped
+
+
 @pytest.mark.parametrize(
     ("scores", "degrees"),
     [
@@ -196,7 +238,8 @@ def test_the_replicates_of_a_mean_have_its_unbiased_variance():
     ],
 )
 def test_degrees_of_freedom_are_those_of_welch_and_satterthwaite(scores, degrees: float):
-    assert statistics._degrees(mean, [statistics.strata(scores)]) == pytest.approx(degrees)
+    sample = statistics.strata(scores)
+    assert statistics._degrees(mean, [sample], [statistics._units(sample, {})]) == pytest.approx(degrees)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 *Single*: one run each on the test seeds; what a tuner spent on finding its settings stands beside it.
 *Total*: environment steps in all until a run under the method's own settings holds R*: a search comes before it, all members
 of a population count, and what misses R* runs again while the budget B lasts, the most that any method spends on the task for
-its search and one run (`censoring.Spending`). So nothing is cheap for ending early without R*, and a tuner's first trial,
-which has the settings of static, does not pass for the tuner.
+its search and one run (`censoring.Spending`), each search by itself. So nothing is cheap for ending early without R*, and a
+tuner's first trial, which has the settings of static, does not pass for the tuner.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hyperprompt.envs.scale import TaskScale, measured_under, task_scale
 from hyperprompt.errors import InvalidValue
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark_cell import Cell
-from hyperprompt.evaluation.censoring import Spending, Target, step_ratio, target_return
+from hyperprompt.evaluation.censoring import Spending, Target, censored, step_ratio, target_return
 from hyperprompt.evaluation.outcomes import Outcome
 from hyperprompt.evaluation.statistics import Array, Estimate, bootstrap
 
@@ -67,14 +67,25 @@ class TaskTable:
     @property
     def budget(self) -> float:
         """B: the most that a method of the suite spends here for its search and one run."""
-        return max(cell.spending().least for cell in self.cells.values())
+        return max(cell.least for cell in self.cells.values())
 
-    def spending(self, method: str, account: str) -> Spending:
-        return self.cells[method].spending(self.budget) if account == "total" else Spending(self.total_steps)
+    def spending(self, method: str, account: str) -> tuple[Array, Spending]:
+        """Steps to R* as `censored`, and how a method comes to R* by them.
+
+        In account 2 one number a search, what it and runs under its settings are expected to cost, B at most: restarts under
+        a mixture of the settings of several searches would be cheaper than each of these is on average.
+        """
+        cell = self.cells[method]
+        if account == "single":
+            return cell.single, Spending(self.total_steps)
+        if cell.tuned:
+            return censored(cell.expected(self.budget), self.budget), Spending(self.budget)
+        return cell.single, cell.spending(cell.outcomes[0], self.budget)
 
     def steps(self, method: str, account: str) -> float:
         """Expected environment steps to R*."""
-        return float(self.spending(method, account).steps(self.cells[method].single))
+        sample, spending = self.spending(method, account)
+        return float(spending.steps(sample))
 
     def complete(self, method: str) -> bool:
         """Whether every run of the method has ended, so that its seconds may be compared."""
@@ -98,10 +109,10 @@ class Tables:
 
     def difference(self, task: TaskTable, method: str, name: str) -> Estimate:
         """Mean of the method minus mean of the baseline on one task, in raw units; NaN where it was not run."""
-        if method not in task.cells:
-            return UNKNOWN
-        samples = [{task.name: task.returns(m, name)} for m in (method, self.baseline)]
-        return self._bootstrap(statistics.difference(statistics.mean), *samples)
+        tasks = [task] if method in task.cells else []
+        return self._bootstrap(
+            statistics.difference(statistics.mean), tasks, (method, self.baseline), lambda t, m: t.returns(m, name)
+        )
 
     def comparable(self, method: str, other: str = "") -> list[TaskTable]:
         """The tasks with a scale that the method and the other one, by default the baseline, were run on."""
@@ -109,11 +120,8 @@ class Tables:
 
     def aggregate(self, method: str, name: str, aggregate: Callable[..., Any], against: str = "") -> Estimate:
         """An aggregate of scores over tasks, of the method or of it against another one."""
-        tasks = self.comparable(method, against)
-        if not tasks:
-            return UNKNOWN
         methods = (method, against) if against else (method,)
-        return self._bootstrap(aggregate, *({t.name: t.scores(m, name) for t in tasks} for m in methods))
+        return self._bootstrap(aggregate, self.comparable(method, against), methods, lambda t, m: t.scores(m, name))
 
     def gain(self, method: str, other: str, name: str) -> Estimate:
         """Normalised gain over another method: mean over tasks of the difference in the task scale."""
@@ -126,11 +134,9 @@ class Tables:
 
     def seconds_ratio(self, method: str) -> Estimate:
         """Wall seconds of a run over the baseline's, geometric mean over the tasks on which no run of either failed."""
-        tasks = [t for t in self.tasks if t.complete(method) and t.complete(self.baseline)]
-        if not tasks:
-            return UNKNOWN
-        samples = ({t.name: t.cells[m].figure("wall_seconds") for t in tasks} for m in (method, self.baseline))
-        return self._bootstrap(statistics.mean_ratio, *samples)
+        pair = (method, self.baseline)
+        tasks = [t for t in self.tasks if all(map(t.complete, pair))]
+        return self._bootstrap(statistics.mean_ratio, tasks, pair, lambda t, m: t.cells[m].figure("wall_seconds"))
 
     def steps_ratio(self, method: str, account: str, against: str = "") -> Estimate:
         """Expected steps to R* over another method's, by default the baseline's; below 1 is faster.
@@ -139,11 +145,10 @@ class Tables:
         """
         pair = (method, against or self.baseline)
         tasks = self.targeted(*pair)
-        if not tasks:
-            return UNKNOWN
-        ours, theirs = ({t.name: t.spending(m, account) for t in tasks} for m in pair)
-        samples = ({t.name: t.cells[m].single for t in tasks} for m in pair)
-        return self._bootstrap(step_ratio, *samples, ours=ours, theirs=theirs)
+        ours, theirs = ({t.name: t.spending(m, account)[1] for t in tasks} for m in pair)
+        return self._bootstrap(
+            step_ratio, tasks, pair, lambda t, m: t.spending(m, account)[0], account, ours=ours, theirs=theirs
+        )
 
     def targeted(self, *methods: str) -> list[TaskTable]:
         """The tasks with a target that all of the methods were run on."""
@@ -154,8 +159,26 @@ class Tables:
         saved = [t.steps(self.baseline, "single") - t.steps(method, "single") for t in self.targeted(method)]
         return float(np.mean(saved)) if saved else math.nan
 
-    def _bootstrap(self, aggregate: Callable[..., Any], *samples: Mapping[str, Any], **options: Any) -> Estimate:
-        return bootstrap(aggregate, *samples, seed=0, replicates=self.resamples, confidence=self.confidence, **options)
+    def few(self, task: TaskTable, method: str) -> str:
+        """What the method or the baseline has too few of on a task for an interval of their difference, or nothing."""
+        return task.cells[method].few or task.cells[self.baseline].few
+
+    def _bootstrap(
+        self,
+        aggregate: Callable[..., Any],
+        tasks: Sequence[TaskTable],
+        methods: Sequence[str],
+        sample: Callable[[TaskTable, str], Array],
+        account: str = "single",
+        **options: Any,
+    ) -> Estimate:
+        """Of one method or two, by their samples on some tasks, of which searches are drawn first where runs share them."""
+        if not tasks:
+            return UNKNOWN
+        samples = ({t.name: sample(t, m) for t in tasks} for m in methods)
+        groups = [{t.name: g for t in tasks if (g := t.cells[m].groups(account))} for m in methods]
+        more: dict[str, Any] = {"replicates": self.resamples, "confidence": self.confidence, **options}
+        return bootstrap(aggregate, *samples, seed=0, groups=groups, **more)
 
 
 def verdict(estimate: Estimate) -> str:
@@ -163,7 +186,7 @@ def verdict(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "not run"
     if math.isnan(estimate.low):
-        return "one seed"
+        return "no interval"
     return "win" if estimate.low > 0 else "loss" if estimate.high < 0 else "open"
 
 

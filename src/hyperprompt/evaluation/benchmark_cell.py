@@ -11,7 +11,7 @@ import numpy as np
 from hyperprompt.evaluation.censoring import Spending, censored
 from hyperprompt.evaluation.metrics import steps_to
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
-from hyperprompt.evaluation.statistics import Array
+from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,38 @@ class Cell:
         """Environment steps of a search and the final run after it, mean over searches."""
         return float(np.mean([self._sequence(o)[1] for o in self.searches]))
 
-    def spending(self, budget: float = 0.0) -> Spending:
-        """What a run under the method's own settings costs: a search before it, by the mean over searches, and all members."""
-        searched = [sum(map(steps_spent, o.trials)) for o in self.searches]
-        return Spending(self.total_steps, max(members(o.run) for o in self.outcomes), float(np.mean(searched)), budget)
+    def groups(self, account: str = "single") -> list[int] | None:
+        """Which search each column of a sample comes from; None where every test seed has what it runs under to itself.
+
+        Account 2 has one column a search, all else one a test seed.
+        """
+        if not self.tuned or len(self.searches) == len(self.outcomes):
+            return None
+        seeds = [o.tuning_seed for o in self.searches]
+        return [seeds.index(o.tuning_seed) for o in (self.searches if account == "total" else self.outcomes)]
+
+    @property
+    def few(self) -> str:
+        """What the cell has too few of for an interval, or nothing."""
+        if self.groups() and len(self.searches) < FEWEST_GROUPS:
+            return f"{len(self.searches)} search{'es' * (len(self.searches) > 1)}"
+        return "one seed" if len(self.outcomes) < 2 else ""
+
+    def spending(self, search: Outcome, budget: float = 0.0) -> Spending:
+        """What a run under the settings of one of `searches` costs: the search before it, and all members."""
+        searched = float(sum(map(steps_spent, search.trials)))
+        return Spending(self.total_steps, max(members(o.run) for o in self.outcomes), searched, budget)
+
+    @property
+    def least(self) -> float:
+        """Environment steps of the dearest search and one whole run."""
+        return max(self.spending(search).least for search in self.searches)
+
+    def expected(self, budget: float) -> Array:
+        """Expected steps to R* by each search, (n_searches,): its own steps, then runs under what it found alone."""
+        seeds = np.array([o.tuning_seed for o in self.outcomes])
+        steps = [self.spending(o, budget).steps(self.single[:, seeds == o.tuning_seed]) for o in self.searches]
+        return np.array(steps, dtype=np.float64)
 
     def _sequence(self, outcome: Outcome) -> tuple[float, float]:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""

@@ -97,12 +97,9 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
             f"{100 * tables.confidence:g}% by name, corrected for small samples; what they cover "
             + ("stands below them." if text.covered(tables) else "was not measured.")
         )
-    shared = {m for t in tables.tasks for m, c in t.cells.items() if c.tuned and len(c.searches) < len(c.outcomes)}
+    shared = sorted({m for t in tables.tasks for m, c in t.cells.items() if c.groups()})
     if shared:
-        said.append(
-            f"Test seeds of {', '.join(sorted(shared))} share a search: their intervals hold the final runs' spread, not that "
-            "of the search."
-        )
+        said.append(f"Test seeds of {', '.join(shared)} share a search. {text.FEW}")
     for task in tables.tasks:
         for method, cell in task.cells.items():
             tried = [("tuning seed", search.tuning_seed, trial) for search in cell.searches for trial in search.trials]

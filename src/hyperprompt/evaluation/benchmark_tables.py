@@ -12,15 +12,19 @@ from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
 from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
 from hyperprompt.evaluation.gains import payback
-from hyperprompt.evaluation.statistics import Array, Estimate
+from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array, Estimate
 from hyperprompt.evaluation.table import Table
 
 METRICS = {"auc": "AUC", "final_return": "final return"}
+FEW = (
+    "Where runs share searches, intervals draw searches first, then the runs of each; fewer than "
+    f"{FEWEST_GROUPS} searches, or one seed, allow no interval and decide nothing."
+)
 ACCOUNTS = {"single": "account 1: one run each", "total": "account 2: trials and members included"}
 
 
 def interval(estimate: Estimate) -> str:
-    """value [low, high]; the value alone where one seed allows no interval."""
+    """value [low, high]; the value alone where too few seeds or searches allow no interval."""
     if math.isnan(estimate.low):
         return number(estimate.value)
     value, low, high = numbers(estimate.value, estimate.low, estimate.high)
@@ -33,16 +37,17 @@ def wins(tables: Tables, name: str) -> Table:
     for method in tables.methods:
         if method == tables.baseline:
             continue
-        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "one seed": [], "not run": []}
+        held: dict[str, list[str]] = {"win": [], "loss": [], "open": [], "no interval": [], "not run": []}
         for task in tables.tasks:
-            held[verdict(tables.difference(task, method, name))].append(task.name)
-        undecided = [*held["open"], *held["one seed"]]
+            found = verdict(tables.difference(task, method, name))
+            held[found].append(f"{task.name} ({tables.few(task, method)})" if found == "no interval" else task.name)
+        undecided = [*held["open"], *held["no interval"]]
         rows.append((method, *(_listed(names) for names in (held["win"], held["loss"], undecided, held["not run"]))))
     note = (
         f"Against {tables.baseline}, one run each. A win or a loss: the {100 * tables.confidence:g}% interval of the "
         f"difference of means leaves 0 out, a failed run having the return of random actions. '{tables.zero_line}' is the "
-        "baseline against itself: what seeds alone do. Nothing is corrected for the number of comparisons: of twenty between "
-        f"equals about {20 * (1 - tables.confidence):g} would be decided by chance."
+        f"baseline against itself: what seeds alone do. {FEW} Nothing is corrected for the number of comparisons: of twenty "
+        f"between equals about {20 * (1 - tables.confidence):g} would be decided by chance."
     )
     title = f"Wins and losses against {tables.baseline}: {METRICS[name]}"
     return Table(title, ("method", "wins", "losses", "undecided", "not run"), tuple(rows), note, wrap=True)
@@ -98,7 +103,7 @@ def spreads(tables: Tables) -> Table:
         f"Standard deviation over seeds in the task scale, root mean square over the tasks where both have one; "
         f"{tables.baseline}'s on the same tasks; and on how many of them it is smaller: between equals on half, by chance. "
         "Without intervals: at so few seeds none would hold. A failed run has 0, a method none of whose runs finished no "
-        "spread. Where test seeds share a search, what it might have found otherwise is not in it."
+        "spread. Where test seeds share a search, they differ less than searches do."
     )
     return Table("Spread over seeds", ("method", "seeds", *columns), tuple(rows), note)
 
@@ -160,10 +165,10 @@ def totals(tables: Tables) -> Table:
     note = (
         f"Every method has the same budget B, the most that one of them spends: {budgets}. Expected steps, up to B: the "
         "whole search once, then runs under the settings that it recommends until one holds R*. What misses R* costs a run of "
-        "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. A "
-        f"population counts all members. Mean over tasks; the ratio to {tables.baseline} is a geometric mean. Its interval "
-        "holds the spread of the runs, not that of the search. Whoever runs under the found settings many times comes near "
-        "account 1. Last column: trials count too, which favours the tuner: the first has the settings of static."
+        "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. "
+        "Mean over searches, each with its own steps and the runs under what it found. A population counts all members. Mean "
+        f"over tasks; the ratio to {tables.baseline} is a geometric mean. Whoever runs under the found settings many times "
+        "comes near account 1. Last column: trials count too, which favours the tuner: the first has the settings of static."
     )
     return Table("Account 2: equal total environment steps", header, tuple(rows), note)
 
@@ -204,9 +209,9 @@ def _ratio(tables: Tables, method: str, account: str) -> str:
 
 
 def _fewest(tables: Tables, task: TaskTable) -> int:
-    """Test seeds of the method that has the fewest on a task, those left out that have one and with it no interval."""
-    counts = [len(cell.outcomes) for method, cell in task.cells.items() if method != tables.zero_line]
-    return min((count for count in counts if count > 1), default=1)
+    """Test seeds of the method that has the fewest on a task, or searches that they share; without those that have too few."""
+    cells = [cell for method, cell in task.cells.items() if method != tables.zero_line and not cell.few]
+    return min((len(cell.searches if cell.groups() else cell.outcomes) for cell in cells), default=1)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:

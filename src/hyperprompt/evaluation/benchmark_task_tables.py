@@ -36,7 +36,8 @@ def on_task(tables: Tables, task: TaskTable) -> Table:
                 row.append(NOT_KNOWN)
                 continue
             estimate = tables.difference(task, method, name)
-            row.append(f"{interval(estimate)} {verdict(estimate)}")
+            few = tables.few(task, method)
+            row.append(f"{interval(estimate)} {f'({few})' if few else verdict(estimate)}")
         row += [_reached(sample, task) for sample in (cell.single, cell.total)]
         row.append(NOT_KNOWN if task.target.value is None else number(task.steps(method, "total")))
         row += [_mean(cell.figure(name)) for name in ("wall_seconds", "adapt_seconds", "gradient_updates")]

@@ -10,6 +10,7 @@ equal their library's, rliable, for equal numbers of seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -21,12 +22,17 @@ from numpy.typing import ArrayLike, NDArray
 from hyperprompt.errors import InvalidValue
 
 Array = NDArray[np.float64]
+Units = NDArray[np.intp]
+"""Indices of runs, (n_units, m): units are drawn, then runs within them."""
 Scores = Mapping[str, ArrayLike] | Array
 Aggregate = Callable[..., Array]
 """(scores of one method, or of each of several) -> number; on `{task: (..., n_seeds)}` -> (...)."""
 
 TRIM = 0.25
 """Share of the runs that IQM leaves out at either end."""
+
+FEWEST_GROUPS = 3
+"""Groups that an interval needs: of two, one is drawn, so that it spans little more than these two."""
 
 
 def strata(scores: Scores) -> dict[str, Array]:
@@ -118,7 +124,7 @@ def difference(aggregate: Aggregate) -> Aggregate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; both ends are NaN where some task has only one seed."""
+    """A number with its interval; both ends are NaN where some task has one seed only, or fewer than FEWEST_GROUPS groups."""
 
     value: float
     low: float
@@ -136,12 +142,17 @@ def bootstrap(
     replicates: int = 2000,
     confidence: float = 0.95,
     corrected: bool = True,
+    groups: Sequence[Mapping[str, Sequence[int]]] = (),
     **options: Any,
 ) -> Estimate:
     """The aggregate of one method, or of several, with its stratified percentile bootstrap interval.
 
     Seeds are resampled within every task and method, independently. Runs of two methods under one seed are not taken as pairs:
     where they resemble each other the interval is too wide, not too narrow. `options` are passed on to the aggregate.
+
+    `groups`, one mapping a method, holds {task: the group of each run, (n_seeds,)} where runs share something that was drawn,
+    such as the search their settings come from. Groups are then resampled first, with equal weights and in the place of runs
+    in both corrections, and the runs within them afterwards: the spread of few groups alone would not reach far enough.
 
         bootstrap(iqm, scores, seed=0)
         bootstrap(difference(iqm), scores, baseline, seed=0)
@@ -160,31 +171,52 @@ def bootstrap(
         raise InvalidValue(f"confidence must lie in (0, 1) and replicates be at least 1, not {confidence} and {replicates}")
     samples = [strata(scores) for scores in methods]
     value = float(aggregate(*samples, **options))
-    if any(x.shape[-1] < 2 for sample in samples for x in sample.values()):
+    groups = groups or [{}] * len(samples)
+    units = [_units(sample, which) for sample, which in zip(samples, groups, strict=True)]
+    if any(
+        len(rows) < (FEWEST_GROUPS if task in groups[i] else 2) for i, each in enumerate(units) for task, rows in each.items()
+    ):
         return Estimate(value, np.nan, np.nan, confidence)
     rng = np.random.default_rng(seed)
-    draws = [{task: _resample(x, replicates, int(corrected), rng) for task, x in sample.items()} for sample in samples]
+    draws = [
+        {task: _resample(x, units[i][task], replicates, int(corrected), rng) for task, x in sample.items()}
+        for i, sample in enumerate(samples)
+    ]
     tail = (1.0 - confidence) / 2
     if corrected:
-        tail = _normal_tail(tail, _degrees(lambda *each: aggregate(*each, **options), samples))
+        tail = _normal_tail(tail, _degrees(lambda *each: aggregate(*each, **options), samples, units))
     low, high = np.quantile(aggregate(*draws, **options), [tail, 1.0 - tail])
     return Estimate(value, float(low), float(high), confidence)
 
 
-def _resample(x: Array, replicates: int, fewer: int, rng: np.random.Generator) -> Array:
-    """(..., n) -> (..., replicates, n - fewer)."""
-    n = x.shape[-1]
-    return x[..., rng.integers(n, size=(replicates, n - fewer))]
+def _units(sample: Mapping[str, Array], groups: Mapping[str, Sequence[int]]) -> dict[str, Units]:
+    """What is resampled on each task: groups of runs, or one run each. Those of a small group stand there several times."""
+    result = {}
+    for task, x in sample.items():
+        labels = np.asarray(groups.get(task, range(x.shape[-1])))
+        runs = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        m = math.lcm(*(each.size for each in runs))
+        result[task] = np.stack([np.tile(each, m // each.size) for each in runs])
+    return result
 
 
-def _degrees(aggregate: Aggregate, samples: Sequence[dict[str, Array]]) -> float:
+def _resample(x: Array, units: Units, replicates: int, fewer: int, rng: np.random.Generator) -> Array:
+    """(..., n) -> (..., replicates, (n_units - fewer) * m)."""
+    n, m = units.shape
+    drawn = units[rng.integers(n, size=(replicates, n - fewer))]
+    if m > 1:
+        drawn = np.take_along_axis(drawn, rng.integers(m, size=drawn.shape), axis=-1)
+    return x[..., drawn.reshape(replicates, -1)]
+
+
+def _degrees(aggregate: Aggregate, samples: Sequence[dict[str, Array]], units: Sequence[dict[str, Units]]) -> float:
     """(sum V)^2 / sum(V^2 / (n - 1)) over tasks and methods, V being the jackknife variance of each (Welch, Satterthwaite)."""
     variances, degrees = [], []
     for i, sample in enumerate(samples):
         for task, x in sample.items():
-            n = x.shape[-1]
+            n = len(units[i][task])
             left_out = [{t: np.repeat(v[..., None, :], n, axis=-2) for t, v in each.items()} for each in samples]
-            left_out[i][task] = x[..., [[k for k in range(n) if k != j] for j in range(n)]]
+            left_out[i][task] = x[..., np.stack([np.delete(units[i][task], j, axis=0).ravel() for j in range(n)])]
             variances.append((n - 1) * np.var(aggregate(*left_out)))
             degrees.append(n - 1)
     if not max(variances) > 0:
