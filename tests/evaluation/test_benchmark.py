@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperprompt.errors import MissingDependency
-from hyperprompt.evaluation import benchmark_report, benchmark_tables, benchmark_task_tables, plots, statistics
+from hyperprompt.errors import InvalidValue, MissingDependency
+from hyperprompt.evaluation import benchmark, benchmark_report, benchmark_tables, benchmark_task_tables, plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -148,7 +148,7 @@ def test_a_tuner_pays_its_search_before_a_run_under_its_own_settings() -> None:
     assert made.steps_ratio("tpe", "total").value == pytest.approx((2 * T + 200) / 600)
     assert made.steps_ratio("static", "total", "tpe").value == pytest.approx(600 / (2 * T + 200))
     row = next(row for row in benchmark_tables.totals(made).rows if row[0] == "tpe")
-    assert (*row[1:3], *row[4:]) == ("3", "2.2", "3 of 3", "1 of 1")
+    assert (*row[1:3], *row[5:]) == ("3", "2.2", "3 of 3", "1 of 1")
     assert made.saved_steps("tpe") == pytest.approx(400)
 
 
@@ -303,6 +303,30 @@ def test_a_failed_run_has_the_return_of_random_actions() -> None:
     assert row[1] == "3 (1 failed)"
 
 
+def test_a_failed_reference_run_has_the_return_of_random_actions_in_target_and_scale_alike() -> None:
+    reference = [*outcomes("static", 400, 400, 400, 400), Outcome("task", "static", 4, failed(4))]
+    (task,) = compare(STATIC, targets=reference).tasks
+    assert task.target.value == pytest.approx(0.9 * 0.8)
+    assert task.scale is not None
+    assert (task.scale.random, task.scale.static) == pytest.approx((0.0, 0.8))
+    (task,) = compare(STATIC, targets=[reference[0], reference[-1]]).tasks
+    assert (task.target.value, task.scale) == (None, None), "of two, one says little"
+
+
+@pytest.mark.parametrize(("measured", "learns"), [(True, True), (True, False), (False, False)])
+def test_a_scale_is_not_made_of_noise(monkeypatch: pytest.MonkeyPatch, measured: bool, learns: bool) -> None:
+    def refused(task: str) -> None:
+        raise InvalidValue("no unit")
+
+    monkeypatch.setattr(benchmark, "measured_under", lambda env: {"algo": "ppo"} if measured else {})
+    monkeypatch.setattr(benchmark, "task_scale", refused)
+    reference = outcomes("static", 400, 400 if learns else NEVER)
+    made = compare(STATIC, targets=reference)
+    assert (made.tasks[0].scale is not None) == learns
+    note = benchmark_task_tables.on_task(made, made.tasks[0]).note
+    assert ("no R*: static does not clearly learn" in note) == ("no scale for the same reason" in note) == (not learns)
+
+
 def test_a_method_that_fails_everywhere_loses() -> None:
     made = compare(STATIC, [Outcome("task", "broken", i, failed(i)) for i in range(3)])
     assert verdict(made.difference(made.tasks[0], "broken", "auc")) == "loss"
@@ -450,7 +474,7 @@ def test_the_curves_over_all_steps_show_whatever_spends_more_than_one_run(
     assert drawn[-1] == ["static"] * 3 + ["tpe", "pbt", "pbt"]
 
 
-def test_the_coverage_at_the_nearest_size_stands_beside_the_results() -> None:
+def test_the_coverage_at_a_size_no_larger_stands_beside_the_results() -> None:
     table = benchmark_tables.covered(compare(STATIC, outcomes("other", 100, 200)))
     assert table is not None
     assert [(row[0], *row[1:3]) for row in table.rows][1] == ("IQM", "1 x 2", "1 x 2")

@@ -117,7 +117,7 @@ def static_taus(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def separate_target(rng: np.random.Generator) -> float:
-    found = target_return([(STEPS, curve) for curve in curves(static_taus(3, rng), rng)], T, random=0.0)
+    found = target_return([final_return(STEPS, curve, T) for curve in curves(static_taus(3, rng), rng)], random=0.0)
     assert found.value is not None
     return found.value
 
@@ -209,28 +209,23 @@ def test_expected_steps_are_those_of_simulated_restarts():
     assert float(Spending(100, budget=budget).steps(censored(own, 100))) == pytest.approx(np.mean(spent), rel=0.02)
 
 
-def flat(*levels: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    return [(STEPS, np.full(INTERVALS, level)) for level in levels]
-
-
 def test_the_target_lies_between_random_and_the_mean_end_of_static():
-    assert target_return(flat(100.0, 110.0, 120.0), T, random=10.0).value == pytest.approx(10 + 0.9 * 100)
-    assert target_return(flat(-50.0, -50.0), T, random=-200.0, random_error=5.0, share=0.5).value == pytest.approx(-125.0)
+    assert target_return([100.0, 110.0, 120.0], random=10.0).value == pytest.approx(10 + 0.9 * 100)
+    assert target_return([-50.0, -50.0], random=-200.0, random_error=5.0, share=0.5).value == pytest.approx(-125.0)
 
 
 @pytest.mark.parametrize(
     ("static", "random", "error", "reason"),
     [
-        (flat(10.0), 0.0, 0.0, "from 1 static runs"),
+        ([10.0], 0.0, 0.0, "from 1 static runs"),
         ([], 0.0, 0.0, "from 0 static runs"),
-        (flat(1.0, 9.0), 0.0, 0.0, "not clearly learn.*5 above random.*error 4"),  # one lucky seed
-        (flat(10.0, 10.0), 0.0, 5.0, "not clearly learn"),  # exactly two standard errors of the random policy
-        (flat(1.0, 1.0), 2.0, 0.0, "not clearly learn"),
-        (flat(1.0, math.nan), 0.0, 0.0, "never ended an episode"),
+        ([1.0, 9.0], 0.0, 0.0, "not clearly learn.*5 above random.*error 4"),  # one lucky seed
+        ([10.0, 10.0], 0.0, 5.0, "not clearly learn"),  # exactly two standard errors of the random policy
+        ([1.0, 1.0], 2.0, 0.0, "not clearly learn"),
     ],
 )
 def test_a_task_where_static_does_not_clearly_learn_has_no_target_and_says_why(static, random, error, reason: str):
-    found = target_return(static, T, random, error)
+    found = target_return(static, random, error)
     assert found.value is None
     assert re.search(reason, found.reason)
 
@@ -238,7 +233,8 @@ def test_a_task_where_static_does_not_clearly_learn_has_no_target_and_says_why(s
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: target_return(flat(1.0, 1.0), T, 0.0, share=0.0), "share"),
+        (lambda: target_return([1.0, 1.0], 0.0, share=0.0), "share"),
+        (lambda: target_return([1.0, math.nan], 0.0), "finite"),
         (lambda: censored([1.0, math.nan], 10), "above 0"),
         (lambda: censored([0.0], 10), "above 0"),
         (lambda: censored([1.0], INF), "finite"),

@@ -39,6 +39,7 @@ class TaskTable:
     random: tuple[float, float]
     """Mean return of random actions, and its standard error."""
     scale: TaskScale | None
+    """None where static does not clearly learn, by the fixed scale's test and by R*'s."""
     fixed: bool
     """Whether the scale is the task's fixed one, or made from this suite's separate static runs."""
     target: Target
@@ -49,8 +50,7 @@ class TaskTable:
 
         Left out with its task, it would flatter the method that fails where it is worst.
         """
-        figure = self.cells[method].figure(name)
-        return np.where(np.isfinite(figure), figure, self.random[0])
+        return _known(self.cells[method].figure(name), self.random[0])
 
     def scores(self, method: str, name: str) -> Array:
         """AUC or final return in the scale, (n_seeds,), as `returns`: a failed run has 0."""
@@ -215,28 +215,32 @@ def tables(
     for task in dict.fromkeys(o.task for o in outcomes):
         mine, separate = [o for o in outcomes if o.task == task], [o for o in targets if o.task == task]
         total = float(mine[0].run["config"]["steps"])
-        curves = [(o.run["curve"]["step"], o.run["curve"]["return_mean"]) for o in separate if not o.failed]
-        target = target_return(curves, total, *random[task], share)
+        finals = _known(Cell(tuple(separate), total, math.nan).figure("final_return"), random[task][0])
+        target = target_return(finals, *random[task], share)
         level = math.nan if target.value is None else target.value
         names = dict.fromkeys([baseline, *(o.method for o in mine)])
         cells = {name: Cell(tuple(o for o in mine if o.method == name), total, level) for name in names}
         cells[zero] = Cell(tuple(separate), total, level)
-        finals = cells[zero].figure("final_return")
-        scale, fixed = _scale(separate[0].run["config"], random[task][0], float(finals.mean()))
-        found.append(TaskTable(task, total, random[task], scale, fixed, target, cells))
+        made = TaskScale(random[task][0], float(finals.mean())) if target.value is not None else None
+        fixed = _fixed_scale(separate[0].run["config"])
+        found.append(TaskTable(task, total, random[task], fixed or made, fixed is not None, target, cells))
     run = dict.fromkeys([baseline, *(o.method for o in outcomes)])
     named = (*(name for name in methods or run if name in run), zero)
     return Tables(baseline, named, tuple(found), resamples, confidence)
 
 
-def _scale(config: Mapping[str, Any], random: float, static: float) -> tuple[TaskScale | None, bool]:
-    """The task's fixed scale if the baseline runs as it was measured, else one from its separate runs; and which it is.
+def _known(returns: Array, random: float) -> Array:
+    """A failed run, and one in which no episode ended, have the return of random actions."""
+    return np.where(np.isfinite(returns), returns, random)
 
-    A task is measured under one preset, algorithm and T: what PPO reaches at 100k steps is no unit for SAC, or for 15k. None
-    where static ends no better than random actions.
+
+def _fixed_scale(config: Mapping[str, Any]) -> TaskScale | None:
+    """The task's fixed scale if the baseline runs as it was measured, and it was found to have a unit.
+
+    A task is measured under one preset, algorithm and T: what PPO reaches at 100k steps is no unit for SAC, or for 15k.
     """
     measured = measured_under(config["env"])
     if measured and not config["env_options"] and all(config.get(key) == value for key, value in measured.items()):
         with suppress(InvalidValue):  # measured, and no unit
-            return task_scale(config["env"]), True
-    return (TaskScale(random, static), False) if static > random else (None, False)
+            return task_scale(config["env"])
+    return None

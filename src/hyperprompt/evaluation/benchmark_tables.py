@@ -10,7 +10,7 @@ import numpy as np
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
-from hyperprompt.evaluation.coverage import NOMINAL, nearest, recorded, size_name
+from hyperprompt.evaluation.coverage import NOMINAL, no_larger, recorded, size_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array, Estimate
 from hyperprompt.evaluation.table import Table
@@ -154,11 +154,18 @@ def totals(tables: Tables) -> Table:
         tasks = tables.targeted(method)
         spent = [t.cells[method].spent / t.total_steps for t in tasks]
         expected = [t.steps(method, "total") / t.total_steps for t in tasks]
+        static = [t.steps(tables.baseline, "total") / t.total_steps for t in tasks]
         held = (_reached([getattr(t.cells[method], account) for t in tasks]) for account in ACCOUNTS)
-        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected))
+        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected, static))
         rows.append((method, *figures, _ratio(tables, method, "total"), *held))
     header = (
-        *("method", "steps of a search and a run (x T)", "expected steps to R* (x T)", "the same, ratio"),
+        *(
+            "method",
+            "steps of a search and a run (x T)",
+            "expected steps to R* (x T)",
+            f"{tables.baseline}'s there",
+            "the same, ratio",
+        ),
         *("runs that hold R*", "searches in which any run holds it"),
     )
     budgets = ", ".join(f"{number(t.budget)} on {t.name}" for t in tables.tasks)
@@ -179,7 +186,7 @@ def _reached(samples: Sequence[Array]) -> str:
 
 
 def covered(tables: Tables) -> Table | None:
-    """How often the intervals hold the truth on synthetic data, at the measured size nearest to this benchmark's.
+    """How often the intervals hold the truth on synthetic data, at the largest measured size no larger than this benchmark's.
 
     None where no interval can be made, or where it is of another confidence than those simulated.
     """
@@ -193,10 +200,15 @@ def covered(tables: Tables) -> Table | None:
     rows = []
     for statistic, what, seeds in asked if tables.confidence == NOMINAL else ():
         if min(seeds, default=0) > 1:
-            size = nearest(seeds)
+            size = no_larger(seeds)
             low, high = recorded()[statistic, size_name(size)]
             rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
-    header = ("interval of", "tasks x seeds of the methods, at least", "nearest size measured", "share that holds the truth")
+    header = (
+        "interval of",
+        "tasks x seeds of the methods, at least",
+        "size measured, no larger",
+        "share that holds the truth",
+    )
     note = (
         "Simulated with made-up scores: lowest and highest share over normal, skewed and failing seeds, for intervals "
         "that are 95% by name (python -m hyperprompt.evaluation.coverage); that of the ratio of steps is account 1's."

@@ -64,7 +64,7 @@ def _task_note(tables: Tables, task: TaskTable) -> str:
     mean, error = task.random
     target = f"R* = {number(task.target.value)}" if task.target.value is not None else f"no R*: {task.target.reason}"
     if task.scale is None:
-        scale = "no scale: static ends no better than random actions"
+        scale = "no scale for the same reason"
     else:
         source = "the task's fixed scale" if task.fixed else "made from this suite's separate static runs"
         scale = f"scale: 0 = {number(task.scale.random)}, 1 = {number(task.scale.static)}, {source}"

@@ -13,18 +13,15 @@ before T: both hold for method and baseline alike, and draw their ratio towards 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hyperprompt.errors import InvalidValue
-from hyperprompt.evaluation.metrics import Numbers, final_return
+from hyperprompt.evaluation.metrics import Numbers
 from hyperprompt.evaluation.statistics import Array, paired_strata
-
-Curve = tuple[Numbers, Numbers]
-"""(environment steps, mean returns), as in `metrics`."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +32,25 @@ class Target:
     reason: str = ""
 
 
-def target_return(
-    static_curves: Sequence[Curve], total_steps: float, random: float, random_error: float = 0.0, share: float = 0.9
-) -> Target:
+def target_return(finals: Numbers, random: float, random_error: float = 0.0, share: float = 0.9) -> Target:
     """R* = R_random + share * (mean final return of the static runs - R_random).
 
     Only where static clearly learns: its mean final return lies above the random policy's by more than two standard errors of
-    that difference. `static_curves` come from seeds used for nothing else; `random_error` is the standard error of `random`.
+    that difference. `finals`, (n_seeds,), come from seeds used for nothing else, a failed run counting with `random`;
+    `random_error` is the standard error of `random`.
 
     Raises:
-        InvalidValue: a malformed curve; or `share` outside (0, 1].
+        InvalidValue: a final return that is not a finite number; or `share` outside (0, 1].
     """
     if not 0 < share <= 1:
         raise InvalidValue(f"share must lie in (0, 1], not {share}")
-    finals = np.array([final_return(steps, returns, total_steps) for steps, returns in static_curves])
-    if finals.size < 2:
-        return Target(None, f"whether static learns cannot be told from {finals.size} static runs: at least 2 are needed")
-    if not np.isfinite(finals).all():
-        return Target(None, "a static run never ended an episode")
-    gain = float(finals.mean()) - random
-    error = math.hypot(float(finals.std(ddof=1)) / math.sqrt(finals.size), random_error)
+    ends = np.asarray(finals, dtype=np.float64)
+    if not np.isfinite(ends).all():
+        raise InvalidValue(f"final returns must be finite, not {ends.tolist()}: a failed run has the return of random actions")
+    if ends.size < 2:
+        return Target(None, f"whether static learns cannot be told from {ends.size} static runs: at least 2 are needed")
+    gain = float(ends.mean()) - random
+    error = math.hypot(float(ends.std(ddof=1)) / math.sqrt(ends.size), random_error)
     if not gain > 2 * error:
         return Target(None, f"static does not clearly learn: it ends {gain:.3g} above random (standard error {error:.3g})")
     return Target(random + share * gain)
