@@ -11,6 +11,9 @@ NAMES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).paren
 
 def main() -> int:
     chosen = sys.argv[1:] or NAMES
+    if {"-h", "--help"} & set(chosen):
+        print(f"{__doc__}\nBenchmarks: {', '.join(NAMES)}.")
+        return 0
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
         print(f"error: unknown benchmark {unknown[0]!r}. Valid: {', '.join(NAMES)}.", file=sys.stderr)

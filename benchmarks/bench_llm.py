@@ -1,6 +1,6 @@
 """What a decision of the language model costs, and how close the cache is to a full re-read, at 8 and 32 rows of history.
 
-Verbose and calibrated is the default controller; compact without calibration is the form for fine-tuned models. Two cores work
+Verbose and calibrated is the un-tuned model; compact without calibration is the form of the shipped one. Two cores work
 for one decision: the numbers hold only on a machine that does nothing else (the load average is printed).
 """
 

@@ -76,8 +76,10 @@ BAD: list[tuple[str, list[str], str]] = [
     (
         "agent value",
         ["train", "CartPole-v1", "--controller", "static", "--set", "agent.learning_rate=fast"],
-        "cannot be built",
+        "agent.learning_rate: expected a number, not 'fast'",
     ),
+    ("agent value in parts", ["train", "CartPole-v1", "--controller", "static", "--set", "agent.n_epochs=2.5"], "an integer"),
+    ("agent value left out", ["train", "CartPole-v1", "--controller", "static", "--set", "agent.vf_coef=null"], "a number"),
     ("agent value of a kind", ["train", "CartPole-v1", "--controller", "static", "--set", "agent.ent_coef=abc"], "ent_coef"),
     ("options of another controller", ["train", "CartPole-v1", "--controller", "static", "--set", "llm.seed=1"], "llm"),
     ("folder nowhere", ["train", "CartPole-v1", "--controller", "static", "--out", "/proc/none/run"], "/proc/none"),

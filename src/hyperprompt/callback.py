@@ -189,8 +189,9 @@ class HyperPromptCallback(BaseCallback):
         checkpoint = folder.latest_checkpoint()
         state = checkpoint.state if checkpoint else None
         if checkpoint:
+            snapshot = checkpoint.load_agent()
             try:
-                meta.agent.restore(checkpoint.load_agent())
+                meta.agent.restore(snapshot)
             except (RuntimeError, ValueError, KeyError) as error:
                 raise InvalidValue(f"{checkpoint.path} is of a model that was constructed otherwise: {error}") from error
         folder.truncate(state["decisions"] if state else 0, state["intervals"] if state else 0)

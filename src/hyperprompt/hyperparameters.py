@@ -271,7 +271,7 @@ AVAILABLE: dict[str, HyperparameterSpace] = {
 }
 
 TUNED_BY_DEFAULT: dict[str, tuple[str, ...]] = {
-    # gamma too: on six unseen tasks it was worth more than the other four together (results/validation).
+    # gamma too: on six tasks it was not trained on it was worth more than the other four together (results/validation).
     "ppo": ("learning_rate", "n_epochs", "ent_coef", "clip_range", "gamma"),
     "a2c": ("learning_rate", "ent_coef", "gae_lambda", "vf_coef"),
     "sac": ("learning_rate", "tau", "gamma", "gradient_steps", "target_entropy"),

@@ -216,3 +216,12 @@ def test_update_counts_each_training_once(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(3):
         collector.update()
     assert collector._counts["value_loss"] == 1
+
+
+def test_an_optimiser_that_counts_nothing_has_signals_and_updates_too() -> None:
+    kwargs = {"optimizer_class": torch.optim.SGD}
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=20, n_epochs=3, policy_kwargs=kwargs, device="cpu")
+    watch = Watch(wrap(model))
+    model.learn(96, callback=watch)
+    assert all("approx_kl" in signals.values for signals in watch.signals)
+    assert watch.agent.updates() == 3 * 3 * 2

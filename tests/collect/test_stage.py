@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from hyperprompt.collect.config import Collection, Recipe, load
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.errors import DatasetError, HyperPromptError, InvalidValue
 
-TINY = Path(__file__).parents[2] / "collections" / "tiny.yaml"
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "collections" / "tiny.yaml"
 SHORT: dict[str, Any] = {
     "actions": 3,
     "seeds": 1,
@@ -126,6 +129,17 @@ def test_a_part_from_before_a_key_existed_has_its_default(
     near = short.model_copy(update={"tasks": (short.tasks[0].model_copy(update={"behaviour": "near"}),)})
     with pytest.raises(InvalidValue, match="behaviour='wide', not 'near'"):
         stage.run(near, tmp_path / "out")
+
+
+def test_the_datasets_of_this_repository_go_on_by_the_command_in_their_collection(tmp_path: Path) -> None:
+    found = 0
+    for path in sorted(TINY.parent.glob("*.yaml")):
+        named = re.search(rf"hyperprompt collect collections/{path.name} --out (\S+)", path.read_text())
+        if named and (ROOT / named[1] / "manifest.json").exists():
+            shutil.copytree(ROOT / named[1], tmp_path / path.stem)
+            stage.missing(load(path), tmp_path / path.stem)  # raises where the settings are not those of the parts
+            found += 1
+    assert found >= 8
 
 
 def test_a_damaged_folder_is_refused_by_the_file_s_name(tmp_path: Path, short: Collection, quick: list[int]) -> None:

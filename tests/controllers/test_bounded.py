@@ -141,3 +141,13 @@ def test_a_run_that_is_pushed_up_at_every_decision_is_held() -> None:
         assert later.theta["learning_rate"] <= rate * min(max((0.025 / kl) ** 0.5, 0.5), 2.0) * 1.001
         held += later.theta["learning_rate"] < rate
     assert held  # it went down, though asked to go up
+
+
+def test_what_the_controller_does_not_know_is_left_as_it_is(state: States) -> None:
+    class Abstains(Raises):
+        def knows(self, state: MetaState) -> bool:
+            return False
+
+    now = lengths(state, 10.0, approx_kl=3.0)
+    assert Bounded(Raises()).decide([now])[0].delta
+    assert not Bounded(Abstains()).decide([now])[0].delta

@@ -24,6 +24,11 @@ class Broken:
     pass
 
 
+class Fails:
+    def __init__(self) -> None:
+        raise RuntimeError("no luck")
+
+
 @pytest.mark.parametrize(
     "spec",
     ["static", "random", "anneal", "anneal:linear", "anneal:cosine", "kl-adaptive", "trust", "horizon", "bandit", "llm"],
@@ -56,6 +61,10 @@ def test_the_file_of_a_users_class_is_of_what_decides_its_runs() -> None:
         (f"{__name__}:Absent", InvalidValue, "Absent"),
         (f"{__name__}:Broken", InvalidValue, "decide"),
         ("math:pi", InvalidValue, "not a class"),
+        (":cosine", InvalidValue, "cannot be imported"),
+        ("..x:Y", InvalidValue, "cannot be imported"),
+        ("builtins:id", InvalidValue, "cannot be made"),
+        (f"{__name__}:Fails", InvalidValue, "RuntimeError: no luck"),
     ],
 )
 def test_what_cannot_be_built_says_why(spec: str, error: type[Exception], says: str) -> None:

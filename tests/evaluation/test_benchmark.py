@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from hyperprompt.errors import InvalidValue, MissingDependency
-from hyperprompt.evaluation import benchmark, benchmark_report, benchmark_tables, benchmark_task_tables, statistics
+from hyperprompt.evaluation import benchmark, benchmark_report, benchmark_tables, benchmark_task_tables, plots, statistics
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -364,6 +365,41 @@ def test_unequal_seeds_and_absent_methods_go_through_the_files(tmp_path: Path) -
     assert page.count("<td>once</td><td>3</td>") == 2, "in the spreads too"
 
 
+def test_the_bars_are_differences_to_the_baseline_on_the_tasks_of_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made, drawn = uneven(), {}
+
+    def intervals(rows: Sequence[Any], label: str, line: float, *more: Any, **options: Any) -> None:
+        drawn[label] = (line, {name: (estimate, tasks) for name, estimate, tasks in rows})
+
+    monkeypatch.setattr(plots, "intervals", intervals)
+    benchmark_report.write(made, benchmark_report.Protocol("x", "x", "x", {}, ("single",)), tmp_path)
+    (line, bars) = drawn["difference to static, task scale (more is better)"]
+    gains = {method: made.gain(method, "static", "final_return") for method in made.methods[1:]}
+    assert line == 0
+    assert bars == {m: (gain, 1 if m == "once" else 2) for m, gain in gains.items()}
+    (line, bars) = drawn["steps to R*, ratio to static (log axis; less is better)"]
+    assert (line, bars["once"]) == (1, (made.steps_ratio("once", "single"), 1))
+
+
+def test_the_page_says_on_how_many_tasks_a_bar_is(tmp_path: Path) -> None:
+    figure = plots.intervals([("once", Estimate(0.2, 0.1, 0.3), 1)], "", 0.0, ["once"])
+    assert figure is not None
+    assert "once (1)" in figure
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single",))
+    assert "in parentheses, how many" in benchmark_report.write(uneven(), protocol, tmp_path)[1].read_text()
+
+
+@pytest.mark.parametrize("account", ["single", "total"])
+def test_what_is_of_one_run_each_is_left_out_where_that_account_is(account: str, tmp_path: Path) -> None:
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, (account,))
+    for file in benchmark_report.write(compare(STATIC, outcomes("other", 300, 400)), protocol, tmp_path):
+        text = file.read_text()
+        assert ("Wins and losses against static" in text) == ("Normalised gain" in text) == (account == "single")
+        assert ("Account 2" in text) == (account == "total")
+
+
 def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> None:
     made = compare(STATIC, outcomes("other", 100, 200), targets=outcomes("static", NEVER, NEVER))
     (task,) = made.tasks
@@ -402,6 +438,16 @@ def test_the_page_is_the_same_every_time_and_escapes_what_it_is_given(tmp_path: 
     assert "Failed: &lt;b&gt; on task, seed 1, after 0 steps: &lt;script&gt;" in page
 
 
+@pytest.mark.parametrize("count", [2, 8])
+def test_the_legend_of_the_schedules_shows_colour_and_dash(count: int, tmp_path: Path) -> None:
+    steered = [Outcome("task", f"m{i}", s, {**run(300), "theta": {"gamma": [0.9] * 3}}) for i in range(count) for s in (0, 1)]
+    protocol = benchmark_report.Protocol("x", "x", "x", {}, ("single",))
+    page = benchmark_report.write(compare(STATIC, steered), protocol, tmp_path)[1].read_text()
+    assert len(set(re.findall(r'class="swatch" src="([^"]+)"', page))) == count
+    assert ("means over the seeds" in page) == (count > plots.FEW)
+    assert ("a line a seed" in page) == (count <= plots.FEW)
+
+
 def test_a_sequence_is_one_curve() -> None:
     outcome = Outcome("task", "tpe", 0, run(200), (run(300), failed(steps=50), run(400)), 7001)
     made = benchmark_report.sequence(outcome, "tpe")
@@ -423,7 +469,7 @@ def test_the_curves_over_all_steps_show_whatever_spends_more_than_one_run(
     def learning_curves(runs: Sequence[Run], *more: Any) -> None:
         drawn.append([run.controller for run in runs])
 
-    monkeypatch.setattr(benchmark_report.plots, "learning_curves", learning_curves)
+    monkeypatch.setattr(plots, "learning_curves", learning_curves)
     found = [Outcome("task", "tpe", seed, run(100, seed), (run(NEVER, 7001),), 7001) for seed in (0, 1)]
     made = compare(STATIC, found, outcomes("pbt", 300, 400, members=4), outcomes("noise", 100))
     protocol = benchmark_report.Protocol("x", "x", "x", {}, ("total",))
@@ -431,7 +477,7 @@ def test_the_curves_over_all_steps_show_whatever_spends_more_than_one_run(
     assert drawn[-1] == ["static"] * 3 + ["tpe", "pbt", "pbt"]
 
 
-def test_the_coverage_at_a_measured_size_stands_beside_the_results() -> None:
+def test_the_coverage_at_a_size_no_larger_stands_beside_the_results() -> None:
     table = benchmark_tables.covered(compare(STATIC, outcomes("other", 100, 200)))
     assert table is not None
     assert [(row[0], *row[1:3]) for row in table.rows][1] == ("IQM", "1 x 2", "1 x 2")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from hyperprompt.core import Interval, Signals
 from hyperprompt.envs.scale import TaskScale, task_scale
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import UnknownName
 from hyperprompt.evaluation.metrics import auc
-from hyperprompt.meta.reward import Reward, gain, potential
+from hyperprompt.meta.reward import Reward, potential
 
 SCALE = TaskScale(random=20.0, static=420.0)
 NAN = math.nan
@@ -79,18 +79,6 @@ def test_oscillating_earns_no_more_than_its_end_but_would_be_farmed_by_the_own_r
     # Ten cycles end where one ends, and the own range pays for every one of them.
     assert sum(own_range_rewards(often)) > 4 * sum(own_range_rewards(once))
     assert sum(own_range_rewards([*often, 20.0])) > 20.0
-
-
-def test_gain_over_a_horizon() -> None:
-    intervals = run([20.0, 60.0, 100.0, 140.0, NAN, 180.0])
-    assert gain(intervals, 0, SCALE) == pytest.approx(0.0)
-    assert gain(intervals, 2, SCALE, horizon=2) == pytest.approx(0.2)
-    assert gain(intervals, 1, SCALE, horizon=3) == pytest.approx(0.2)  # one interval is all there is before
-    assert gain(intervals, 4, SCALE, horizon=2) == pytest.approx((180 - 120) / 400)
-    assert math.isnan(gain(intervals, 4, SCALE))
-    for index, horizon in ((5, 2), (-1, 1), (0, 0)):
-        with pytest.raises(InvalidValue, match="horizon"):
-            gain(intervals, index, SCALE, horizon)
 
 
 def test_an_unknown_reward_is_refused() -> None:

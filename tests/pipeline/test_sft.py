@@ -214,3 +214,16 @@ def test_a_model_trained_whole_is_asked_as_it_was_trained(tmp_path, data, tiny_g
     np.testing.assert_allclose(list(action.probabilities.values()), expected, atol=1e-4)
     sac = replace(state, run="sac", task=replace(state.task, algorithm="sac"))
     assert "sac" in controller.decide([sac])[0].note
+
+
+def test_a_training_that_could_not_begin_claims_no_folder(tmp_path, data):
+    settings = {**FAST, "arch": "mlp", "epochs": 1}
+    with pytest.raises(DatasetError):
+        sft.run(read("short", {**settings, "data": [tmp_path / "nothing"]}), tmp_path / "run")
+    assert sft.run(read("short", {**data, **settings}), tmp_path / "run")["steps"]
+
+
+def test_a_control_steers_by_the_choice_it_was_trained_for(tmp_path, data):
+    sft.run(read("short", {**data, **FAST, "arch": "mlp", "epochs": 2, "choice": "likeliest"}), tmp_path / "run")
+    (action,) = create(f"numeric:{tmp_path / 'run' / 'model'}").decide([lessons.state(300)])
+    assert {name: STEPS[int(np.argmax(p))] for name, p in action.probabilities.items()} == action.delta

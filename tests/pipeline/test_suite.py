@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hyperprompt import cli
 from hyperprompt.pipeline import methods
 from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.constants import SEEDS
+from hyperprompt.pipeline.entries import KINDS
 
 STATIC = {"static": {"controller": "static"}}
 GOOD: dict[str, Any] = {"tasks": ["CartPole-v1"], "methods": STATIC}
@@ -53,6 +55,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "tuner": (method(tuner="tpee", trials=2), ["methods.mine", "'tpe'"]),
     "no trials": (method(tuner="random", trials=0), ["methods.mine.trials", "greater than or equal to 1"]),
     "trials left out": (method(tuner="random"), ["methods.mine.trials is missing"]),
+    "a kind misspelt": (method(controler="static"), ["methods.mine", "Did you mean 'controller'"]),
     "two kinds": (method(tuner="random", trials=1, controller="static"), ["methods.mine", "exactly one"]),
     "no kind": (method(preset="published"), ["methods.mine", "controller, tuner, population"]),
     "population of one": (method(population=1), ["methods.mine.population", "1"]),
@@ -180,9 +183,22 @@ def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_p
     assert suite.set["agent"] == {"n_steps": 32, "n_epochs": 3}, "the suite's own settings are not changed"
 
 
-SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_every_shipped_suite_is_a_good_one(path: Path) -> None:
     methods.check(suites.load(path))
+
+
+def test_the_suite_of_the_documentation_is_a_good_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "benchmark.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        methods.check(suites.load(write(tmp_path, block)))
+
+
+def test_the_tiny_suite_has_every_kind_of_method() -> None:
+    found = suites.load(ROOT / "suites" / "tiny.yaml").methods.values()
+    assert {type(method) for method in found} == set(KINDS.values())

@@ -126,12 +126,19 @@ class Mine:
         pass
 
 
+class Fails:
+    def __init__(self, search: Search) -> None:
+        raise RuntimeError("no luck")
+
+
 def test_a_tuner_by_import_path_is_given_the_whole_search() -> None:
     mine = create(f"{__name__}:Mine", trials=5, seed=3)
     assert mine.search == Search(PPO, 3, 5, "ppo", "CartPole-v1")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("path", ["no.such.module:Tuner", f"{__name__}:Absent", "datetime:datetime", "builtins:id", ":"])
+@pytest.mark.parametrize(
+    "path", ["no.such.module:Tuner", f"{__name__}:Absent", "datetime:datetime", "builtins:id", f"{__name__}:Fails", ":"]
+)
 def test_an_import_path_that_leads_to_no_tuner(path: str) -> None:
     with pytest.raises(InvalidValue, match=path):
         create(path)

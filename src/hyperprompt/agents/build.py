@@ -37,14 +37,32 @@ def resolved_arguments(algorithm: str, library: str, arguments: Mapping[str, Any
 
     Raises:
         UnknownName: an argument the algorithm does not have, with the valid ones.
+        InvalidValue: a value of another kind than the library's own.
     """
     parameters = inspect.signature(algorithm_class(algorithm, library)).parameters
     valid = {name: p.default for name, p in parameters.items() if name not in _OURS}
-    for name in arguments:
+    for name, value in arguments.items():
         if name not in valid:
             raise UnknownName(f"{algorithm.upper()} argument", name, valid)
+        if expected := _mistaken(valid[name], value):
+            raise InvalidValue(f"agent.{name}: expected {expected}, not {value!r}")
     plain = {name: value for name, value in valid.items() if isinstance(value, bool | int | float | str)}
     return {**plain, **arguments}
+
+
+def _mistaken(default: Any, value: Any) -> str:
+    """What was expected where `value` is of another kind than the library's default; "" where it will do."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        pair = isinstance(value, list | tuple)  # train_freq: [1, episode]
+        return "" if pair or (number and not isinstance(value, float)) else "an integer"
+    if isinstance(default, float):
+        return "" if number else "a number"
+    if isinstance(default, str):  # ent_coef: auto
+        return "" if number or isinstance(value, str) else "a number or a word"
+    return ""
 
 
 def build(

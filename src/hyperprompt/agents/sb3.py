@@ -6,6 +6,7 @@ lambda are copied into the buffers. `tests/agents/test_effect_sb3.py` proves eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,7 +94,7 @@ class Sb3Agent(ModelAgent):
         if steps:
             return max(steps)
         # An optimiser that counts nothing, or has not begun: whole epochs.
-        return int(model._n_updates) * -(-model.n_steps * model.n_envs // model.batch_size)
+        return int(model._n_updates * math.ceil(model.n_steps * model.n_envs / model.batch_size))
 
     def _weights(self) -> dict[str, Any]:
         # SAC's log alpha is neither in the policy nor in an optimiser.

@@ -128,7 +128,7 @@ class LLMController:
             else:
                 known = ", ".join(self._algorithms)
                 warnings.warn(
-                    f"the language model was trained for {known} only: it keeps every hyperparameter here", stacklevel=2
+                    f"the language model was trained for {known} only: it keeps every hyperparameter here", stacklevel=3
                 )
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:

@@ -15,7 +15,7 @@ from hyperprompt.controllers.bandit import Bandit
 from hyperprompt.controllers.bounded import Bounded
 from hyperprompt.controllers.over import Over
 from hyperprompt.core import Controller
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import HyperPromptError, InvalidValue, UnknownName
 
 
 @dataclass(frozen=True)
@@ -201,16 +201,23 @@ def _imported(module: str, attribute: str, seed: int) -> Controller:
     path = f"{module}:{attribute}"
     try:
         factory = getattr(import_module(module), attribute)
-    except ImportError as error:
+    except (ImportError, ValueError, TypeError) as error:
         # Most often a typo for a built-in name, so the valid ones are listed as well.
         known = ", ".join(entry.usage for entry in CONTROLLERS.values())
         raise InvalidValue(f"controller {path!r} cannot be imported: {error}. Built-in ones: {known}.") from error
     except AttributeError as error:
         raise InvalidValue(f"controller {path!r}: module {module!r} has no {attribute!r}") from error
+    except Exception as error:  # anybody's code
+        raise InvalidValue(f"controller {path!r} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(factory):
         raise InvalidValue(f"controller {path!r} is not a class")
-    takes_seed = "seed" in inspect.signature(factory).parameters
-    controller = factory(seed=seed) if takes_seed else factory()
+    try:
+        takes_seed = "seed" in inspect.signature(factory).parameters
+        controller = factory(seed=seed) if takes_seed else factory()
+    except HyperPromptError:
+        raise
+    except Exception as error:
+        raise InvalidValue(f"controller {path!r} cannot be made: {type(error).__name__}: {error}") from error
     if not is_controller(controller):
         raise InvalidValue(f"controller {path!r} needs a 'name' and 'decide(states)'")
     return controller

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,9 +12,9 @@ from hyperprompt.durable import atomic_write
 from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
 from hyperprompt.evaluation import benchmark_task_tables as task_tables
-from hyperprompt.evaluation import plots, statistics
+from hyperprompt.evaluation import plots
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
-from hyperprompt.evaluation.comparison import Run, hyperparameters, number
+from hyperprompt.evaluation.comparison import Run, by_controller, hyperparameters, number
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.report import page, picture
 from hyperprompt.evaluation.table import Table
@@ -58,8 +57,9 @@ def write(tables: Tables, protocol: Protocol, folder: Path) -> list[Path]:
 
 def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
     """Those over tasks, in order."""
-    parts: list[Table | None] = [text.wins(tables, name) for name in text.METRICS]
+    parts: list[Table | None] = []
     if "single" in protocol.accounts:
+        parts += [text.wins(tables, name) for name in text.METRICS]
         parts += [text.overall(tables), text.spreads(tables), text.step_ratios(tables, "single")]
         parts += [text.gains(tables, name) for name in text.METRICS]
     if "total" in protocol.accounts:
@@ -139,19 +139,20 @@ def _html(tables: Tables, protocol: Protocol) -> str:
 
 
 def _bars(tables: Tables, protocol: Protocol) -> list[tuple[str, str | None]]:
-    """(what, picture) of everything that is compared over tasks."""
+    """(what, picture) of everything that is compared over tasks: each method against the baseline on the tasks of both.
+
+    Figures over the tasks of each method alone would favour the one with the easiest.
+    """
     others = [method for method in tables.methods if method != tables.baseline]
     found = []
     for account in protocol.accounts:
-        rows = [(method, tables.steps_ratio(method, account)) for method in others]
+        rows = [(method, tables.steps_ratio(method, account), len(tables.targeted(method))) for method in others]
         label = f"steps to R*, ratio to {tables.baseline} (log axis; less is better)"
         found.append((f"Steps to R*, {text.ACCOUNTS[account]}", plots.intervals(rows, label, 1.0, tables.methods, log=True)))
-    for name, what in text.METRICS.items():
-        aggregates = [(m, tables.aggregate(m, name, statistics.iqm)) for m in tables.methods]
-        own = dict(aggregates)[tables.baseline].value
-        label = f"interquartile mean, task scale (line: {tables.baseline})"
-        line = own if math.isfinite(own) else 0.0
-        found.append((f"{what[0].upper()}{what[1:]}", plots.intervals(aggregates, label, line, tables.methods)))
+    for name, what in text.METRICS.items() if "single" in protocol.accounts else ():
+        rows = [(m, tables.gain(m, tables.baseline, name), len(tables.comparable(m))) for m in others]
+        label = f"difference to {tables.baseline}, task scale (more is better)"
+        found.append((f"Normalised gain: {what}", plots.intervals(rows, label, 0.0, tables.methods)))
     return [(what, picture(svg)) for what, svg in found if svg is not None]
 
 
@@ -165,7 +166,7 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
         if method in (*longer, tables.baseline) and not all("error" in record for record in (*search.trials, search.run))
     ]
     steered = [run for run in runs if any(name.startswith("theta/") for name in run.progress)]
-    names = hyperparameters(steered)
+    names, shown = hyperparameters(steered), list(by_controller(steered))
 
     def curves(which: Sequence[Run], size: tuple[float, float]) -> str | None:
         return picture(plots.learning_curves(which, size, tables.methods))
@@ -177,7 +178,8 @@ def _task(tables: Tables, task: TaskTable, protocol: Protocol) -> dict[str, Any]
         "curves_narrow": curves(runs, plots.NARROW) if runs else None,
         "sequences": curves(sequences, plots.WIDE) if longer and "total" in protocol.accounts else None,
         "thetas": [(name, picture(plots.theta(steered, name, tables.methods))) for name in names],
-        "legend": [(m, colours[m][0]) for m in dict.fromkeys(run.controller for run in steered)],
+        "legend": [(m, picture(plots.swatch(colours[m]))) for m in shown],
+        "means": len(shown) > plots.FEW,
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
-from hyperprompt.evaluation.coverage import NOMINAL, measured, recorded, size_name
+from hyperprompt.evaluation.coverage import NOMINAL, no_larger, recorded, size_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array, Estimate
 from hyperprompt.evaluation.table import Table
@@ -149,16 +149,15 @@ def _cost(tables: Tables, method: str) -> str:
 
 def totals(tables: Tables) -> Table:
     """Environment steps in all, the trials included."""
-    targeted = tables.targeted()
     rows = []
     for method in tables.methods:
         tasks = tables.targeted(method)
         spent = [t.cells[method].spent / t.total_steps for t in tasks]
         expected = [t.steps(method, "total") / t.total_steps for t in tasks]
+        static = [t.steps(tables.baseline, "total") / t.total_steps for t in tasks]
         held = (_reached([getattr(t.cells[method], account) for t in tasks]) for account in ACCOUNTS)
-        own = [t.steps(tables.baseline, "total") / t.total_steps for t in tasks]
-        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected, own))
-        rows.append((method, f"{len(tasks)} of {len(targeted)}", *figures, _ratio(tables, method, "total"), *held))
+        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected, static))
+        rows.append((method, f"{len(tasks)} of {len(tables.targeted())}", *figures, _ratio(tables, method, "total"), *held))
     header = (
         *("method", "tasks", "steps of a search and a run (x T)", "expected steps to R* (x T)"),
         *(f"{tables.baseline}'s there", f"ratio to {tables.baseline}"),
@@ -183,7 +182,7 @@ def _reached(samples: Sequence[Array]) -> str:
 
 
 def covered(tables: Tables) -> Table | None:
-    """How often the intervals hold the truth on synthetic data, at the largest measured size not above this benchmark's.
+    """How often the intervals hold the truth on synthetic data, at the largest measured size no larger than this benchmark's.
 
     None where no interval can be made, or where it is of another confidence than those simulated.
     """
@@ -197,13 +196,13 @@ def covered(tables: Tables) -> Table | None:
     rows = []
     for statistic, what, seeds in asked if tables.confidence == NOMINAL else ():
         if min(seeds, default=0) > 1:
-            size = measured(seeds)
+            size = no_larger(seeds)
             low, high = recorded()[statistic, size_name(size)]
             rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
     header = (
         "interval of",
         "tasks x seeds of the methods, at least",
-        "size measured, not above",
+        "size measured, no larger",
         "share that holds the truth",
     )
     note = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hyperprompt.core import Decision
 from hyperprompt.evaluation.metrics import auc, final_return, finite_points
-from hyperprompt.hyperparameters import AVAILABLE, Scale
+from hyperprompt.hyperparameters import AVAILABLE, Hyperparameter, Scale
 from hyperprompt.runs import RunFolder
 
 NOT_KNOWN, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -139,13 +139,37 @@ def hyperparameters(runs: Sequence[Run]) -> list[str]:
     return list(found)
 
 
+def mean_theta(runs: Sequence[Run], name: str) -> tuple[list[float], list[float]]:
+    """`Run.theta` of several runs as one: the mean on the hyperparameter's own scale, as far as all of them have gone."""
+    curves = [curve for run in runs if (curve := run.theta(name))[0]]
+    if len(curves) < 2:
+        return curves[0] if curves else ([], [])
+    first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
+    grid = sorted({step for steps, _ in curves for step in steps if first <= step <= last})
+    held = [np.asarray(values)[np.searchsorted(steps, grid, side="right") - 1] for steps, values in curves]
+    mean = _mean(runs, name)
+    return grid, [mean(row.tolist()) for row in np.transpose(held)]  # (points, runs)
+
+
+def _mean(runs: Sequence[Run], name: str) -> Callable[[Sequence[float]], float]:
+    """`Hyperparameter.mean` within the widest bounds that one of the runs set; arithmetic for what no algorithm declares."""
+    declared = _declared(name, runs[0].algorithm)
+    if declared is None:
+        return lambda values: float(np.mean(values))
+    bounds = [declared.low, declared.high, *(end for run in runs for end in (run.config.get("bounds") or {}).get(name, ()))]
+    return replace(declared, low=min(bounds), high=max(bounds)).mean
+
+
 def scale_of(name: str, algorithm: str) -> Scale:
     """The scale on which `name` is steered; linear for one that no algorithm declares."""
+    declared = _declared(name, algorithm)
+    return declared.scale if declared else "linear"
+
+
+def _declared(name: str, algorithm: str) -> Hyperparameter | None:
+    """The hyperparameter of the algorithm, or else of the first that has one of this name."""
     spaces = [AVAILABLE[algorithm]] if algorithm in AVAILABLE else []
-    for space in [*spaces, *AVAILABLE.values()]:
-        if name in space.names:
-            return space[name].scale
-    return "linear"
+    return next((space[name] for space in [*spaces, *AVAILABLE.values()] if name in space.names), None)
 
 
 def number(value: float | None) -> str:

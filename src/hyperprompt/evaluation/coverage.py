@@ -158,15 +158,11 @@ def recorded() -> Mapping[tuple[str, str], tuple[float, float]]:
     return {key: (min(found), max(found)) for key, found in shares.items()}
 
 
-def measured(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The one of SIZES with the most tasks, and of those the most seeds, that has not more than len(seeds) of min(seeds) each.
-
-    The smallest where there is none. A larger one would promise too much, and so would MIXED to fewer tasks: at 10, 10, 3, 3
-    seeds the interval of IQM covers 0.87 to 0.90.
-    """
-    even = [size for size in SIZES if len(set(size)) == 1]
-    within = [size for size in even if len(size) <= len(seeds) and size[0] <= min(seeds)]
-    return max(within, default=min(even, key=lambda size: (len(size), size[0])), key=lambda size: (len(size), size[0]))
+def no_larger(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The largest of SIZES with no more tasks and no more seeds on any, so that it promises nothing: the nearest would. At
+    10, 10, 3, 3, 3 seeds the interval of IQM covers 0.89 to 0.93, at 8 x 3 0.93 to 0.97."""
+    even = [size for size in SIZES if len(set(size)) == 1 and len(size) <= len(seeds) and size[0] <= min(seeds)]
+    return max(even, key=lambda size: (len(size), size[0]))
 
 
 def main(

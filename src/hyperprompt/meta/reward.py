@@ -17,11 +17,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import numpy as np
-
 from hyperprompt.core import Interval
 from hyperprompt.envs.scale import TaskScale
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import UnknownName
 from hyperprompt.evaluation.metrics import auc
 
 Reward = Literal["improvement", "level"]
@@ -53,24 +51,3 @@ def potential(kind: Reward, intervals: Sequence[Interval], total_steps: int, sca
         return scale.score(known[-1])
     until = min(steps[-1], total_steps)  # the last update may reach beyond the budget
     return until / total_steps * scale.score(auc(steps, means, until))
-
-
-def gain(intervals: Sequence[Interval], index: int, scale: TaskScale, horizon: int = 1) -> float:
-    """R_meta of decision `index` over a horizon of several intervals, for labels: the mean return of the `horizon` intervals
-    after it minus that of as many before it, in units of the scale; the random policy's where nothing was trained before.
-
-    Intervals weigh alike. NaN if no episode ended in the horizon.
-
-    Raises:
-        InvalidValue: the decision is followed by fewer intervals than the horizon.
-    """
-    if horizon < 1 or not 0 <= index <= len(intervals) - horizon:
-        raise InvalidValue(f"decision {index} with a horizon of {horizon} does not lie within {len(intervals)} intervals")
-    after = _mean(intervals[index : index + horizon])
-    before = _mean(intervals[max(0, index - horizon) : index])
-    return scale.score(after) - (0.0 if math.isnan(before) else scale.score(before))
-
-
-def _mean(intervals: Sequence[Interval]) -> float:
-    known = [mean for mean in returns(intervals)[1] if math.isfinite(mean)]
-    return float(np.mean(known)) if known else math.nan

@@ -90,8 +90,8 @@ def _failures(suite: Suite, forget: bool = False) -> dict[Path, Record]:
     for path in sorted((suite.folder / "failures").glob("*.json")):
         if forget:
             path.unlink()
-        else:
-            failures[suite.folder / "records" / path.name] = results.read(path)
+        elif not (record := suite.folder / "records" / path.name).exists():  # it may have come from another machine since
+            failures[record] = results.read(path)
     return failures
 
 

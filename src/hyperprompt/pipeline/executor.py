@@ -60,7 +60,7 @@ class Job:
 
     def outcome(self, failures: Mapping[Path, Record]) -> Record:
         """What it came to, once it has ended."""
-        return failures.get(self.record) or results.read(self.record)
+        return results.read(self.record) if self.record.exists() else failures[self.record]
 
     def failure(self, error: str) -> Record:
         """Its record when it ended in `error`, with the steps that its folder shows."""

@@ -209,4 +209,5 @@ def _check(case: Case, seed: int) -> None:
     if isinstance(method, TunerMethod):
         problem = tuning.search_problem(config, method.trials, seed)
         registry.create(method.tuner, problem)
-        resolved_arguments(config.algorithm, config.library, dict.fromkeys(problem.space.names))
+        first = tuning.arguments(problem.space, problem.space.defaults)
+        resolved_arguments(config.algorithm, config.library, first)

@@ -27,8 +27,8 @@ _RECORDERS: WeakValueDictionary[Path, Recorder] = WeakValueDictionary()
 
 
 def interrupted(path: Path, settings: Mapping[str, Any]) -> RunFolder:
-    """The folder of a run that is to go on, locked. Of a training that an exception ended, which its callback does not hear of,
-    it is taken from the recorder of then.
+    """The folder of a run that is to go on, locked; of a training that an exception ended, of which no callback hears, it is
+    taken from the recorder of then.
 
     Raises:
         InvalidValue: the run has other settings than these, its budget aside; both values.

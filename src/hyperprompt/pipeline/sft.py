@@ -222,7 +222,7 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
     from hyperprompt.sft.model import SlotModel
 
     if isinstance(model, NumericModel):
-        model.temperature = config.sharpness
+        model.temperature, model.choice = config.sharpness, config.choice
     model.save(folder / "model")
     if isinstance(model, SlotModel):
         made = {"sft": config.model_dump(mode="json"), "versions": versions()}

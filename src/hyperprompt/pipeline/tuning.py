@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hyperprompt.config import RunConfig
 from hyperprompt.envs import make as envs
-from hyperprompt.errors import HyperPromptError
+from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
 from hyperprompt.meta.run import selected
 from hyperprompt.pipeline.results import Record
@@ -52,6 +52,7 @@ def search(name: str, base: RunConfig, trials: int, seed: int) -> Generator[RunC
         if trial:
             with failing_the_search():
                 theta = tuner.ask()
+                check_theta(space, theta)
                 constant = arguments(space, theta)
         score = yield fixed(base, constant)
         with failing_the_search():
@@ -86,6 +87,14 @@ def search_space(config: RunConfig) -> HyperparameterSpace:
     given = {k: float(v) for k, v in config.agent.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     space = for_algorithm(config.algorithm, dimensions).starting_at(given)
     return selected(space, config.algorithm, config.tune, config.bounds)
+
+
+def check_theta(space: HyperparameterSpace, theta: Theta) -> None:
+    """Raises InvalidValue for a value that is not finite or out of the bounds, the rounding of their logarithms aside."""
+    for h in space:
+        value = float(theta[h.name])
+        if not h.low * (1 - 1e-9) - 1e-12 <= value <= h.high * (1 + 1e-9) + 1e-12:
+            raise InvalidValue(f"{h.name} must be from {h.low:g} to {h.high:g}, not {value:g}")
 
 
 def arguments(space: HyperparameterSpace, theta: Theta) -> dict[str, float | int]:

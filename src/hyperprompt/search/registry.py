@@ -46,8 +46,8 @@ def _imported(path: str, search: Search) -> Tuner:
     module, _, attribute = path.partition(":")
     try:
         tuner = getattr(import_module(module), attribute)(search)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InvalidValue(f"tuner {path!r} cannot be made: {error}") from error
+    except Exception as error:  # anybody's code
+        raise InvalidValue(f"tuner {path!r} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(tuner, Tuner):
         raise InvalidValue(f"tuner {path!r} needs a 'name', 'ask()' and 'tell(theta, score)'")
     return tuner

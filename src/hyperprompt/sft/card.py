@@ -15,7 +15,7 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
     lines = [
         f"# A hyperparameter controller: {result['arch']}",
         "",
-        "Made by `hyperprompt sft`: every decision of a run is scored against soft labels from branches.",
+        f"Made by `hyperprompt sft`: every decision of a run is scored against {_labels(config)}.",
         "",
         "| | |",
         "|---|---|",
@@ -33,6 +33,12 @@ def write(folder: Path, config: Mapping[str, Any], result: Mapping[str, Any], lo
     atomic_write(folder / "card.md", "\n".join(lines) + "\n")
     if find_spec("matplotlib") is not None:
         _plot(folder / "curves.svg", result, log)
+
+
+def _labels(config: Mapping[str, Any]) -> str:
+    if config["teacher"]:
+        return f"the steps of `{config['teacher']}`"
+    return "the step toward tuned values" if config["labels"] == "tuned" else "soft labels from branches"
 
 
 def _explained(explained: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -108,10 +108,8 @@ class SFTConfig(BaseModel):
             raise ValueError(f"sharpness must be 1 with head=continuous, not {self.sharpness:g}: it is cross-entropy's alone")
         if self.labels == "tuned" and self.sharpness != 1.0:
             raise ValueError(f"sharpness must be 1 with labels=tuned, not {self.sharpness:g}: these labels have no tau")
-        if self.choice != "mean" and (self.head == "continuous" or self.arch in ("gru", "mlp")):
-            raise ValueError(
-                f"choice must be mean with head=continuous, arch=gru and arch=mlp, not {self.choice}: those steer by it"
-            )
+        if self.choice != "mean" and self.head == "continuous":
+            raise ValueError(f"choice must be mean with head=continuous, not {self.choice}: such a head answers by it")
         if self.head == "continuous" and self.arch in ("llm", "llm-random") and not self.rank:
             raise ValueError("rank must be 1 or more with head=continuous, not 0: such a head is kept beside an adapter")
         return self

@@ -16,7 +16,7 @@ from hyperprompt.collect.features import features
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm.adapters import HeadName
+from hyperprompt.llm.adapters import Choice, HeadName
 from hyperprompt.llm.heads import HEADS
 from hyperprompt.sft.examples import Example, longest, prefix
 from hyperprompt.sft.labels import Kind, kind
@@ -45,6 +45,7 @@ class NumericModel(nn.Module):
         super().__init__()
         self.cell, self.sizes, self.width, self.head = cell, dict(sizes), width, HEADS[head]
         self.temperature, self.noise = 1.0, noise
+        self.choice: Choice = "mean"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.inner, self.outer = nn.ModuleList(), nn.ModuleList()
@@ -122,7 +123,7 @@ class NumericModel(nn.Module):
         save_file(self.state(), folder / WEIGHTS)
         sizes = [[algorithm, list(names), size] for (algorithm, names), size in self.sizes.items()]
         record = {"cell": self.cell, "width": self.width, "head": self.head.name, "temperature": self.temperature}
-        atomic_write(folder / RECORD, to_json({**record, "sizes": sizes}, indent=1) + "\n")
+        atomic_write(folder / RECORD, to_json({**record, "choice": self.choice, "sizes": sizes}, indent=1) + "\n")
 
 
 def read(folder: Path) -> NumericModel:
@@ -138,14 +139,14 @@ def read(folder: Path) -> NumericModel:
         sizes = {(algorithm, tuple(names)): int(size) for algorithm, names, size in record["sizes"]}
         model = NumericModel(record["cell"], sizes, width=record["width"], head=record.get("head", "digits"))
         model.load(load_file(folder / WEIGHTS))
-        model.temperature = float(record["temperature"])
+        model.temperature, model.choice = float(record["temperature"]), record.get("choice", "mean")
     except Exception as error:
         raise ModelUnavailable(f"{folder} holds no control of 'hyperprompt sft': {error!r}") from error
     return model.eval().requires_grad_(False)
 
 
 class NumericController:
-    """A trained control as a controller: the mean of the steps, as the language model's adapter answers."""
+    """A trained control as a controller: the mean of the steps or the likeliest, as its record says."""
 
     name = "numeric"
 
@@ -158,7 +159,7 @@ class NumericController:
     def _decide(self, state: MetaState) -> MetaAction:
         p = self.model.policy(state)[-1]
         names = state.space.names
-        steps = p @ np.asarray(STEPS)
+        steps = p @ np.asarray(STEPS) if self.model.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
         return MetaAction(
             dict(zip(names, map(float, steps), strict=True)), {n: tuple(map(float, q)) for n, q in zip(names, p, strict=True)}
         )

@@ -20,21 +20,15 @@ from hyperprompt.core import Controller
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.records import versions
-from hyperprompt.sft import offline
+from hyperprompt.sft import labels, offline
 
 
 def policy(controller: Controller, checkpoints: Sequence[Checkpoint]) -> list[offline.Floats]:
-    """pi(. | s) at each checkpoint, (names, 7) each.
-
-    Raises:
-        InvalidValue: a controller that answers with steps and no distribution over them.
-    """
+    """The steps taken at each checkpoint, as the distribution on the two of STEPS around each whose mean it is: (names, 7)."""
     found = []
     for c in checkpoints:
-        probabilities = controller.decide([c.state])[0].probabilities
-        if set(probabilities) != set(c.state.space.names):
-            raise InvalidValue(f"{controller.name} says nothing about the odds of its steps, and cannot be scored")
-        found.append(np.array([probabilities[name] for name in c.state.space.names]))
+        (action,) = controller.decide([c.state])
+        found.append(np.stack(list(labels.around(action.delta, c.state.space.names).values())))
     return found
 
 
@@ -43,7 +37,7 @@ def score(specs: Sequence[str], checkpoints: Sequence[Checkpoint], mean_share: f
     checkpoints. The arms: the controllers, `keep`, and `blind`, the mean distribution of the first.
 
     Raises:
-        InvalidValue: no checkpoint with branches; see `policy`.
+        InvalidValue: no checkpoint with branches.
     """
     branched = [c for c in checkpoints if len(c.seeds) > 2]
     if not branched:
