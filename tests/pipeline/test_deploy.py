@@ -135,7 +135,7 @@ def test_the_stored_configuration_is_whole_and_binding(tmp_path: Path) -> None:
     [
         ({"env": "Pendulum-v1", "algo": "dqn"}, "DQN cannot be built"),
         ({"algo": "sac"}, "SAC cannot be built"),
-        ({"agent": {"learning_rate": "fast"}}, "PPO cannot be built"),
+        ({"agent": {"learning_rate": "fast"}}, "learning_rate: expected a number"),
         ({"tune": ("tau",)}, "tau"),
         ({"controller": "kl-adaptive", "algo": "a2c", "agent": {}}, "ppo only"),
     ],

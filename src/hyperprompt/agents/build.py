@@ -52,6 +52,8 @@ def resolved_arguments(algorithm: str, library: str, arguments: Mapping[str, Any
 
 def _mistaken(default: Any, value: Any) -> str:
     """What was expected where `value` is of another kind than the library's default; "" where it will do."""
+    if callable(value):  # a schedule
+        return ""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
