@@ -171,7 +171,7 @@ def test_a_run_that_dies_is_charged_the_steps_of_its_intervals(tmp_path: Path) -
         error = processes.submit(dies).result()
     assert error.splitlines()[-1] == "the run's process ended with code 9 and wrote no record"
     record = dies.failure(error)
-    assert record["steps"] == 32, "the interval that ended in its death is not recorded"
+    assert record["steps"] in (32, 64), "the interval that ended in its death may have reached the disk"
     assert "members" not in record
 
 
