@@ -201,14 +201,13 @@ def _imported(module: str, attribute: str, seed: int) -> Controller:
     path = f"{module}:{attribute}"
     try:
         factory = getattr(import_module(module), attribute)
-    except (ImportError, ValueError, TypeError) as error:
-        # Most often a typo for a built-in name, so the valid ones are listed as well.
-        known = ", ".join(entry.usage for entry in CONTROLLERS.values())
-        raise InvalidValue(f"controller {path!r} cannot be imported: {error}. Built-in ones: {known}.") from error
     except AttributeError as error:
         raise InvalidValue(f"controller {path!r}: module {module!r} has no {attribute!r}") from error
     except Exception as error:  # anybody's code
-        raise InvalidValue(f"controller {path!r} cannot be imported: {type(error).__name__}: {error}") from error
+        # Most often a typo for a built-in name, so the valid ones are listed as well.
+        known = ", ".join(entry.usage for entry in CONTROLLERS.values())
+        said = f"{type(error).__name__}: {error}"
+        raise InvalidValue(f"controller {path!r} cannot be imported: {said}. Built-in ones: {known}.") from error
     if not callable(factory):
         raise InvalidValue(f"controller {path!r} is not a class")
     try:

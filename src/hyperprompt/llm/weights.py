@@ -125,8 +125,9 @@ def best_dtype(device: str) -> torch.dtype:
 
     if device.startswith("cuda"):
         return torch.bfloat16
-    supported = (getattr(torch.cpu, f"_is_{flag}_supported", bool) for flag in ("avx512_bf16", "amx_tile"))
-    return torch.bfloat16 if any(f() for f in supported) else torch.float32
+    from hyperprompt.agents.encoders.precision import native
+
+    return torch.bfloat16 if native() else torch.float32
 
 
 def _read(folder: Path, name: str, sha: str, device: str | None, dtype: str | None) -> LanguageModel:

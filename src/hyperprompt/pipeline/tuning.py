@@ -93,7 +93,7 @@ def check_theta(space: HyperparameterSpace, theta: Theta) -> None:
     """Raises InvalidValue for a value that is not finite or out of the bounds, the rounding of their logarithms aside."""
     for h in space:
         value = float(theta[h.name])
-        if not h.low * (1 - 1e-9) - 1e-12 <= value <= h.high * (1 + 1e-9) + 1e-12:
+        if not math.isclose(h.clip(value), value, rel_tol=1e-9, abs_tol=1e-12):
             raise InvalidValue(f"{h.name} must be from {h.low:g} to {h.high:g}, not {value:g}")
 
 
