@@ -151,5 +151,5 @@ def test_a_student_answers_with_steps_and_probabilities():
 def test_unknown_labels_and_choices_are_named():
     with pytest.raises(UnknownName, match="pooled"):
         train(branches(0), labels="polled")  # type: ignore[arg-type]
-    with pytest.raises(UnknownName, match="best"):
+    with pytest.raises(UnknownName, match="likeliest"):
         train(branches(0), choice="worst")

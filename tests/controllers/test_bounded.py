@@ -98,6 +98,13 @@ def test_a_policy_that_loses_its_entropy_is_given_a_bonus(state: States) -> None
     assert after(replace(now, task=replace(now.task, action="continuous")))["ent_coef"] == 0.0
 
 
+@pytest.mark.parametrize(("first", "floor"), [(0.001, 0.001), (0.01, 0.01), (0.05, 0.01)])
+def test_a_run_that_begins_with_a_bonus_is_given_no_more_than_that(state: States, first: float, floor: float) -> None:
+    now = state(2, entropy_fraction=0.1)
+    begun = replace(now, space=now.space.starting_at({"ent_coef": first}), theta={**now.theta, "ent_coef": 0.0005})
+    assert after(begun)["ent_coef"] == pytest.approx(floor)
+
+
 def test_what_stays_below_is_left_as_it_is(state: States) -> None:
     asked = {"learning_rate": 0.5, "ent_coef": 1.0, "gamma": -0.5}
     now = lengths(state, 30.0, 20.0, approx_kl=0.001)

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from hyperprompt.errors import InvalidValue, MissingDependency
-from hyperprompt.evaluation import benchmark, benchmark_report, benchmark_tables, benchmark_task_tables, plots, statistics
+from hyperprompt.evaluation import (
+    benchmark,
+    benchmark_report,
+    benchmark_tables,
+    benchmark_task_tables,
+    benchmark_total_tables,
+    plots,
+    statistics,
+)
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
@@ -147,9 +155,37 @@ def test_a_tuner_pays_its_search_before_a_run_under_its_own_settings() -> None:
     assert made.steps_ratio("tpe", "single").value == pytest.approx(200 / 600)
     assert made.steps_ratio("tpe", "total").value == pytest.approx((2 * T + 200) / 600)
     assert made.steps_ratio("static", "total", "tpe").value == pytest.approx(600 / (2 * T + 200))
-    row = next(row for row in benchmark_tables.totals(made).rows if row[0] == "tpe")
+    row = next(row for row in benchmark_total_tables.totals(made).rows if row[0] == "tpe")
     assert (*row[1:5], *row[6:]) == ("1 of 1", "3", "2.2", "0.6", "3 of 3", "1 of 1")
     assert made.saved_steps("tpe") == pytest.approx(400)
+
+
+def test_what_is_held_after_equal_steps_in_all() -> None:
+    """A tuner holds its best trial that has ended, and in the end what its own settings come to."""
+    tops = (0.5, 0.2, 0.8)
+    trials = tuple(run(100, 7001, top=top) for top in tops)
+    tuned = [Outcome("task", "tpe", seed, run(100, seed, top=0.7), trials, 7001) for seed in (0, 1)]
+    (task,) = compare(STATIC, tuned, outcomes("pbt", 300, members=4)).tasks
+    assert [float(task.held("tpe", n * T).mean()) for n in (1, 2, 3, 3.9, 4)] == pytest.approx([0.5, 0.5, 0.8, 0.8, 0.7])
+    assert [float(task.held("static", n * T).mean()) for n in (1, 4)] == [1.0, 1.0]
+    assert task.held("pbt", T)[0] == pytest.approx(0.375), "a quarter each: 225 to 250 on the way from 0 to 1"
+    assert task.held("pbt", 4 * T)[0] == 1.0
+
+
+def test_failed_runs_hold_what_random_actions_do() -> None:
+    lost = Outcome("task", "tpe", 0, failed(0, 500), (failed(7001, 500), run(100, 7001, top=0.4)), 7001)
+    (task,) = compare(STATIC, [lost]).tasks
+    assert [float(task.held("tpe", steps)[0]) for steps in (500, 1000, 1500, 1900, 2000)] == [0.0, 0.4, 0.4, 0.4, 0.0]
+
+
+def test_the_returns_held_stand_in_a_table_where_something_spends_more_than_a_run() -> None:
+    trials = (run(100, 7001, top=0.5), run(100, 7001, top=0.2))
+    made = compare(STATIC, [Outcome("task", "tpe", seed, run(100, seed, top=0.7), trials, 7001) for seed in (0, 1)])
+    table = benchmark_total_tables.incumbents(made)
+    assert table is not None
+    assert table.header == ("method", "tasks", "1 T", "2 T", "B")
+    assert [row for row in table.rows if row[0] == "tpe"] == [("tpe", "1 of 1", "0.500", "0.500", "0.700")]
+    assert benchmark_total_tables.incumbents(compare(STATIC)) is None
 
 
 def searched(method: str, *searches: Sequence[float], trials: int = 8) -> list[Outcome]:
@@ -349,7 +385,7 @@ def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was() -> None
     assert made.steps_ratio("once", "single", "everywhere").value == pytest.approx(100 / 300), "on the task of both"
     assert made.gain("once", "everywhere", "auc").value == pytest.approx(0.2)
     assert ("once", "1: task", "0", "0", "1: other") in benchmark_tables.wins(made, "auc").rows
-    rows = {row[0]: row[1:5] for row in benchmark_tables.totals(made).rows}
+    rows = {row[0]: row[1:5] for row in benchmark_total_tables.totals(made).rows}
     assert rows["static"][0] == "2 of 2"
     assert rows["once"] == ("1 of 2", "1", "0.1", "0.6"), "static's figure is of the same task"
     assert [row[1] for row in benchmark_tables.overall(made).rows] == ["2 of 2", "2 of 2", "1 of 2", "2 of 2"]
@@ -398,6 +434,7 @@ def test_what_is_of_one_run_each_is_left_out_where_that_account_is(account: str,
         text = file.read_text()
         assert ("Wins and losses against static" in text) == ("Normalised gain" in text) == (account == "single")
         assert ("Account 2" in text) == (account == "total")
+        assert ("What the intervals cover" in text) == (account == "single")
 
 
 def test_a_task_on_which_static_does_not_learn_has_no_target_and_no_scale() -> None:

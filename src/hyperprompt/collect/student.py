@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.collect.features import features
-from hyperprompt.core import KEEP, STEPS, MetaAction, MetaState
+from hyperprompt.core import KEEP, STEPS, Choice, MetaAction, MetaState, step_sizes
 from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
 Labels = Literal["effects", "pooled"]
-Choice = Literal["mean", "best"]
 Sees = Literal["all", "schedule", "nothing"]
 """What a student may look at; "schedule" is theta and progress without any signal."""
 RUINED = -0.5
@@ -96,7 +95,7 @@ def softmax(x: Floats) -> Floats:
 class Student:
     """An ensemble of small networks as a controller.
 
-    `choice`: the mean of the policy's steps, or its best step. `only`: the hyperparameters it may move, all if empty.
+    `choice`: the mean of the policy's steps, or the likeliest. `only`: the hyperparameters it may move, all if empty.
     `damping` multiplies every step: labels hold for a whole horizon, decisions come several times within one.
     """
 
@@ -135,10 +134,10 @@ class Student:
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         p = softmax(self.effects(np.array([features(state) for state in states])) / self.tau)
-        steps = p @ np.asarray(STEPS) if self.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
+        steps = [step_sizes(p_SK, self.choice) for p_SK in p]
         return [
             MetaAction(
-                {n: self.damping * float(steps[i, j]) for j, n in enumerate(self.names) if not self.only or n in self.only},
+                {n: self.damping * steps[i][j] for j, n in enumerate(self.names) if not self.only or n in self.only},
                 {name: tuple(map(float, p[i, j])) for j, name in enumerate(self.names)},
             )
             for i in range(len(states))
@@ -170,8 +169,8 @@ def train(
     """
     if labels not in get_args(Labels):
         raise UnknownName("kind of labels", labels, get_args(Labels))
-    if options.get("choice", "mean") not in get_args(Choice):
-        raise UnknownName("choice", options["choice"], get_args(Choice))
+    if options.get("choice", "mean") not in (choices := ("mean", "likeliest")):
+        raise UnknownName("choice", options["choice"], choices)
     import torch
 
     centre, width = data.features.mean(0), data.features.std(0) + 0.1

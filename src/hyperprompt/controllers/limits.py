@@ -45,13 +45,17 @@ BONUS, COLLAPSED = 0.01, 0.3
 
 
 def least_bonus(state: MetaState) -> float | None:
-    """BONUS while a policy of discrete actions has less than COLLAPSED of the entropy it could have; None elsewhere.
+    """BONUS, or the run's first one if that is above 0 and lower, while a policy of discrete actions has less than COLLAPSED
+    of the entropy it could have; None elsewhere.
 
     A policy that settled on one action too early does not find another by itself (Mnih et al. 2016, arXiv:1602.01783).
+    Whoever begins with a lower bonus chose it for the size of the task's advantages, which need not be scaled: on
+    nethack/staircase ten times as much drowned them (results/validation).
     """
     if state.task.action != "discrete" or not (share := reported(state, "entropy_fraction")):
         return None
-    return BONUS if share[-1] < COLLAPSED else None
+    first = float(state.space["ent_coef"].default)
+    return (min(BONUS, first) if first > 0.0 else BONUS) if share[-1] < COLLAPSED else None
 
 
 def reported(state: MetaState, name: str) -> list[float]:

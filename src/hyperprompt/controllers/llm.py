@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.core import Choice, MetaAction, MetaState, step_sizes
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm.adapters import Choice
 from hyperprompt.llm.calibration import keep_log_prior, log_softmax
 from hyperprompt.llm.names import DEFAULT, adapter_of, check
 from hyperprompt.llm.options import check_continuous, check_options
@@ -234,14 +233,8 @@ class LLMController:
         state, names = transcript.state, transcript.state.space.names
         probabilities_SK = np.exp(logp_SK.astype(np.float64))
         probabilities_SK /= probabilities_SK.sum(-1, keepdims=True)
-        if self.choice == "mean":
-            steps = [float(p @ np.asarray(STEPS)) for p in probabilities_SK]
-        elif self.choice == "sample":
-            run = int.from_bytes(hashlib.sha256(state.run.encode()).digest()[:8], "little")
-            rng = np.random.default_rng([self.seed, run, state.index])
-            steps = [STEPS[int(rng.choice(len(STEPS), p=p))] for p in probabilities_SK]
-        else:
-            steps = [STEPS[int(k)] for k in probabilities_SK.argmax(-1)]
+        run = int.from_bytes(hashlib.sha256(state.run.encode()).digest()[:8], "little")
+        steps = step_sizes(probabilities_SK, self.choice, np.random.default_rng([self.seed, run, state.index]))
         shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
         return MetaAction(
             delta=dict(zip(names, steps, strict=True)),

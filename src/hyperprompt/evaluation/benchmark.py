@@ -52,6 +52,10 @@ class TaskTable:
         """
         return _known(self.cells[method].figure(name), self.random[0])
 
+    def held(self, method: str, steps: float) -> Array:
+        """Final return of what a user holds after `steps` environment steps in all, (n_seeds,), failures as in `returns`."""
+        return _known(np.array([self.cells[method].held(o, steps) for o in self.cells[method].outcomes]), self.random[0])
+
     def scores(self, method: str, name: str) -> Array:
         """AUC or final return in the scale, (n_seeds,), as `returns`: a failed run has 0."""
         assert self.scale is not None

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from hyperprompt.evaluation.censoring import Spending, censored
-from hyperprompt.evaluation.metrics import steps_to
+from hyperprompt.evaluation.metrics import final_return, steps_to
 from hyperprompt.evaluation.outcomes import Outcome, Record, members, steps_spent
 from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array
 
@@ -105,6 +105,24 @@ class Cell:
         seeds = np.array([o.tuning_seed for o in self.outcomes])
         steps = [self.spending(o, budget).steps(self.single[:, seeds == o.tuning_seed]) for o in self.searches]
         return np.array(steps, dtype=np.float64)
+
+    def held(self, outcome: Outcome, steps: float) -> float:
+        """Final return of what a user holds once a search and its run have made `steps` environment steps in all.
+
+        During the search the best trial that has ended, after it the run; before either has ended, the run that goes on, up
+        to there. NaN where all of that failed, or no episode ended.
+        """
+        left, best = steps, math.nan
+        for record in (*outcome.trials, outcome.run):
+            whole = min(steps_spent(record), members(record) * self.total_steps)  # the last rollout may go beyond T
+            made = min(left, whole)
+            left -= made
+            if made < whole and not math.isnan(best):
+                break
+            curve = record["curve"] if "error" not in record and made > 0 else None
+            value = final_return(curve["step"], curve["return_mean"], made / members(record)) if curve else math.nan
+            best = value if record is outcome.run else float(np.fmax(best, value))
+        return best
 
     def _sequence(self, outcome: Outcome) -> tuple[float, float]:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""

@@ -12,6 +12,7 @@ from hyperprompt.durable import atomic_write
 from hyperprompt.errors import MissingDependency
 from hyperprompt.evaluation import benchmark_tables as text
 from hyperprompt.evaluation import benchmark_task_tables as task_tables
+from hyperprompt.evaluation import benchmark_total_tables as totals
 from hyperprompt.evaluation import plots
 from hyperprompt.evaluation.benchmark import Tables, TaskTable
 from hyperprompt.evaluation.comparison import Run, by_controller, hyperparameters, number
@@ -63,8 +64,8 @@ def _tables(tables: Tables, protocol: Protocol) -> list[Table]:
         parts += [text.overall(tables), text.spreads(tables), text.step_ratios(tables, "single")]
         parts += [text.gains(tables, name) for name in text.METRICS]
     if "total" in protocol.accounts:
-        parts += [text.totals(tables), text.step_ratios(tables, "total")]
-    parts += [text.covered(tables), text.paid_back(tables, protocol.meta_training_steps), task_tables.found(tables)]
+        parts += [totals.totals(tables), totals.incumbents(tables), text.step_ratios(tables, "total")]
+    parts += [_covered(tables, protocol), text.paid_back(tables, protocol.meta_training_steps), task_tables.found(tables)]
     return [part for part in parts if part is not None]
 
 
@@ -95,7 +96,7 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
         said.append(
             f"{fewest} seed{'s' * (fewest > 1)}, the fewest of a method on a task, are few. Intervals are "
             f"{100 * tables.confidence:g}% by name, corrected for small samples; what they cover "
-            + ("stands below them." if text.covered(tables) else "was not measured.")
+            + ("stands below them." if _covered(tables, protocol) else "was not measured.")
         )
     shared = sorted({m for t in tables.tasks for m, c in t.cells.items() if c.groups()})
     if shared:
@@ -108,6 +109,11 @@ def _said(tables: Tables, protocol: Protocol) -> list[str]:
                     reason, steps = str(record["error"]).splitlines()[-1], number(steps_spent(record))
                     said.append(f"Failed: {method} on {task.name}, {what} {seed}, after {steps} steps: {reason}")
     return said
+
+
+def _covered(tables: Tables, protocol: Protocol) -> Table | None:
+    """What was measured is of account 1."""
+    return text.covered(tables) if "single" in protocol.accounts else None
 
 
 def _versions(tables: Tables) -> str:

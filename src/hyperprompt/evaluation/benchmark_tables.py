@@ -12,7 +12,7 @@ from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
 from hyperprompt.evaluation.coverage import NOMINAL, no_larger, recorded, size_name
 from hyperprompt.evaluation.gains import payback
-from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Array, Estimate
+from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Estimate
 from hyperprompt.evaluation.table import Table
 
 METRICS = {"auc": "AUC", "final_return": "final return"}
@@ -69,7 +69,7 @@ def overall(tables: Tables) -> Table:
             better = tables.aggregate(method, name, statistics.probability_of_improvement, tables.baseline)
             row.append(NOT_KNOWN if method == tables.baseline else interval(better))
         seconds = "1" if method == tables.baseline else interval(tables.seconds_ratio(method))
-        row += [_ratio(tables, method, "single"), seconds, _cost(tables, method)]
+        row += [ratio(tables, method, "single"), seconds, _cost(tables, method)]
         rows.append(tuple(row))
     header = (
         *("method", "tasks", "IQM of AUC", "IQM of final return", "optimality gap", "P(better), AUC", "P(better), final"),
@@ -147,40 +147,6 @@ def _cost(tables: Tables, method: str) -> str:
     return number(float(np.mean(shares))) if shares and max(shares) > 0 else "0"
 
 
-def totals(tables: Tables) -> Table:
-    """Environment steps in all, the trials included."""
-    rows = []
-    for method in tables.methods:
-        tasks = tables.targeted(method)
-        spent = [t.cells[method].spent / t.total_steps for t in tasks]
-        expected = [t.steps(method, "total") / t.total_steps for t in tasks]
-        static = [t.steps(tables.baseline, "total") / t.total_steps for t in tasks]
-        held = (_reached([getattr(t.cells[method], account) for t in tasks]) for account in ACCOUNTS)
-        figures = (number(float(np.mean(x))) if tasks else NOT_KNOWN for x in (spent, expected, static))
-        rows.append((method, f"{len(tasks)} of {len(tables.targeted())}", *figures, _ratio(tables, method, "total"), *held))
-    header = (
-        *("method", "tasks", "steps of a search and a run (x T)", "expected steps to R* (x T)"),
-        *(f"{tables.baseline}'s there", f"ratio to {tables.baseline}"),
-        *("runs that hold R*", "searches in which any run holds it"),
-    )
-    budgets = ", ".join(f"{number(t.budget)} on {t.name}" for t in tables.tasks)
-    note = (
-        f"Every method has the same budget B, the most that one of them spends: {budgets}. Expected steps, up to B: the "
-        "whole search once, then runs under the settings that it recommends until one holds R*. What misses R* costs a run of "
-        "T, a failed run too, and is done again under another seed while B lasts; where none holds it, B is a lower bound. "
-        "Mean over searches, each with its own steps and the runs under what it found. A population counts all members. Mean "
-        f"over the tasks with R* that the method was run on, {tables.baseline}'s on the same ones; the ratio is a geometric "
-        "mean. Whoever runs under the found settings many times comes near account 1. Last column: trials count too, which "
-        "favours the tuner: the first has the settings of static."
-    )
-    return Table("Account 2: equal total environment steps", header, tuple(rows), note)
-
-
-def _reached(samples: Sequence[Array]) -> str:
-    """How many of the censored steps, (2, n) a task, are of R* reached."""
-    return f"{sum(int(x[1].sum()) for x in samples)} of {sum(x.shape[1] for x in samples)}"
-
-
 def covered(tables: Tables) -> Table | None:
     """How often the intervals hold the truth on synthetic data, at the largest measured size no larger than this benchmark's.
 
@@ -212,7 +178,7 @@ def covered(tables: Tables) -> Table | None:
     return Table("What the intervals cover", header, tuple(rows), note) if rows else None
 
 
-def _ratio(tables: Tables, method: str, account: str) -> str:
+def ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
 
 

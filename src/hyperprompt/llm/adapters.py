@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from hyperprompt.core import Choice
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
 from hyperprompt.prompt.config import PromptConfig
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 HeadName = Literal["digits", "continuous"]
 """What answers a slot: see `llm.heads`."""
-Choice = Literal["likeliest", "mean", "sample"]
-"""Which step follows from the probabilities of a slot."""
 FORMAT = 1
 RECORD, WEIGHTS, HEAD = "hyperprompt.json", "adapter_model.safetensors", "head.safetensors"
 PREFIX = "head."

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
-from hyperprompt.core import STEPS, MetaAction, MetaState
+from hyperprompt.core import Choice, MetaAction, MetaState, step_sizes
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm.adapters import Choice, HeadName
+from hyperprompt.llm.adapters import HeadName
 from hyperprompt.llm.heads import HEADS
 from hyperprompt.sft.examples import Example, longest, prefix
 from hyperprompt.sft.labels import Kind, kind
@@ -158,10 +158,9 @@ class NumericController:
 
     def _decide(self, state: MetaState) -> MetaAction:
         p = self.model.policy(state)[-1]
-        names = state.space.names
-        steps = p @ np.asarray(STEPS) if self.model.choice == "mean" else np.asarray(STEPS)[p.argmax(-1)]
+        names, steps = state.space.names, step_sizes(p, self.model.choice)
         return MetaAction(
-            dict(zip(names, map(float, steps), strict=True)), {n: tuple(map(float, q)) for n, q in zip(names, p, strict=True)}
+            dict(zip(names, steps, strict=True)), {n: tuple(map(float, q)) for n, q in zip(names, p, strict=True)}
         )
 
 
