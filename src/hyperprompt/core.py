@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from hyperprompt.hyperparameters import Hyperparameter, HyperparameterSpace, Theta
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STEPS: tuple[float, ...] = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 """The seven discrete steps in units of a hyperparameter's scale: factors 1/4, 1/2, 1/sqrt2, keep, sqrt2, 2, 4."""
 KEEP = 3
 """Index into STEPS, and the digit in the prompt, of the step that changes nothing."""
-Choice = Literal["likeliest", "mean", "sample"]
+Certain = Literal["likeliest", "mean"]
+"""Which step follows from the probabilities of STEPS, of those that need no generator."""
+Choice = Literal[Certain, "sample"]
 """Which step follows from the probabilities of STEPS."""
 
 
 def step_sizes(p_SK: NDArray[np.float64], choice: Choice, rng: np.random.Generator | None = None) -> list[float]:
     """One step a hyperparameter from its probabilities of STEPS, (names, 7); "sample" needs a generator."""
     if choice == "mean":
-        return [float(p @ np.asarray(STEPS)) for p in p_SK]
+        return [float(p @ STEPS) for p in p_SK]
     if choice == "likeliest":
         return [STEPS[int(k)] for k in p_SK.argmax(-1)]
     assert rng is not None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.effects import main_effects, seed_noise
 from hyperprompt.collect.features import features
-from hyperprompt.core import KEEP, STEPS, Choice, MetaAction, MetaState, step_sizes
+from hyperprompt.core import KEEP, STEPS, Certain, MetaAction, MetaState, step_sizes
 from hyperprompt.errors import UnknownName
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ class Student:
     tau: float
     centre: Floats
     width: Floats
-    choice: Choice = "mean"
+    choice: Certain = "mean"
     sees: Sees = "all"
     only: tuple[str, ...] = ()
     damping: float = 1.0
@@ -169,8 +169,8 @@ def train(
     """
     if labels not in get_args(Labels):
         raise UnknownName("kind of labels", labels, get_args(Labels))
-    if options.get("choice", "mean") not in (choices := ("mean", "likeliest")):
-        raise UnknownName("choice", options["choice"], choices)
+    if options.get("choice", "mean") not in get_args(Certain):
+        raise UnknownName("choice", options["choice"], get_args(Certain))
     import torch
 
     centre, width = data.features.mean(0), data.features.std(0) + 0.1

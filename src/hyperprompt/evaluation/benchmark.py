@@ -52,14 +52,18 @@ class TaskTable:
         """
         return _known(self.cells[method].figure(name), self.random[0])
 
-    def held(self, method: str, steps: float) -> Array:
-        """Final return of what a user holds after `steps` environment steps in all, (n_seeds,), failures as in `returns`."""
-        return _known(np.array([self.cells[method].held(o, steps) for o in self.cells[method].outcomes]), self.random[0])
-
     def scores(self, method: str, name: str) -> Array:
         """AUC or final return in the scale, (n_seeds,), as `returns`: a failed run has 0."""
+        return self._scaled(self.returns(method, name))
+
+    def held(self, method: str, steps: float) -> Array:
+        """Final return in the scale of what a user holds after `steps` environment steps in all, (n_seeds,), as `scores`."""
+        cell = self.cells[method]
+        return self._scaled(_known(np.array([cell.held(o, steps) for o in cell.outcomes]), self.random[0]))
+
+    def _scaled(self, returns: Array) -> Array:
         assert self.scale is not None
-        return np.array([self.scale.score(value) for value in self.returns(method, name)])
+        return np.array([self.scale.score(value) for value in returns])
 
     def spread(self, method: str, name: str) -> float:
         """Standard deviation over seeds in the scale; NaN of fewer than two runs, or where none has finished."""

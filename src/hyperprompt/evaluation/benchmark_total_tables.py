@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hyperprompt.evaluation.benchmark import Tables, TaskTable
+from hyperprompt.evaluation.benchmark import Tables
 from hyperprompt.evaluation.benchmark_tables import ACCOUNTS, ratio
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
 from hyperprompt.evaluation.statistics import Array
@@ -57,7 +57,7 @@ def incumbents(tables: Tables) -> Table | None:
     rows = []
     for method in tables.methods:
         held = [t for t in tasks if method in t.cells]
-        scores = [[_held(t, method, min(n * t.total_steps, t.budget)) for n in (*runs, most)] for t in held]
+        scores = [[t.held(method, min(n * t.total_steps, t.budget)).mean() for n in (*runs, most)] for t in held]
         figures = numbers(*np.mean(scores, axis=0)) if held else [NOT_KNOWN] * (len(runs) + 1)
         rows.append((method, f"{len(held)} of {len(tasks)}", *figures))
     note = (
@@ -69,9 +69,3 @@ def incumbents(tables: Tables) -> Table | None:
     )
     header = ("method", "tasks", *(f"{number(n)} T" for n in runs), "B")
     return Table("Account 2: final return held after equal total environment steps", header, tuple(rows), note)
-
-
-def _held(task: TaskTable, method: str, steps: float) -> float:
-    """Mean over the test seeds, a search's before its own run the same for all."""
-    assert task.scale is not None
-    return float(np.mean([task.scale.score(value) for value in task.held(method, steps)]))

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hyperprompt.config import validated, with_settings
+from hyperprompt.core import Certain
 from hyperprompt.errors import UnknownName
 from hyperprompt.llm.adapters import HeadName
 from hyperprompt.llm.names import DEFAULT
@@ -38,7 +39,7 @@ class SFTConfig(BaseModel):
     """Folder of an adapter of the same head, rank and layers to go on from, like a checkpoint whose optimiser is forgotten."""
     head: HeadName = "digits"
     """`digits`: cross-entropy of the slots' digits; `continuous`: squared error of one real step a slot (llm/heads.py)."""
-    choice: Literal["likeliest", "mean"] = "mean"
+    choice: Certain = "mean"
     """How the model's probabilities become steps when it steers: `mean` for labels that doubt; `likeliest` for those of a rule
     that names places, since of a mean even a small chance of a step adds up along a run."""
     prompt: dict[str, Any] = {"transitions": 0}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.features import features
-from hyperprompt.core import Choice, MetaAction, MetaState, step_sizes
+from hyperprompt.core import Certain, MetaAction, MetaState, step_sizes
 from hyperprompt.durable import atomic_write, from_json, to_json
 from hyperprompt.errors import InvalidValue, ModelUnavailable
 from hyperprompt.llm.adapters import HeadName
@@ -45,7 +45,7 @@ class NumericModel(nn.Module):
         super().__init__()
         self.cell, self.sizes, self.width, self.head = cell, dict(sizes), width, HEADS[head]
         self.temperature, self.noise = 1.0, noise
-        self.choice: Choice = "mean"
+        self.choice: Certain = "mean"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.inner, self.outer = nn.ModuleList(), nn.ModuleList()
