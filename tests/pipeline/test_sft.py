@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +17,9 @@ from hyperprompt.pipeline import sft
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.sft import controls
 from hyperprompt.sft.config import read
-from hyperprompt.sft.examples import prefix
+from hyperprompt.sft.examples import Example, prefix
 from hyperprompt.sft.model import SlotModel
+from hyperprompt.sft.score import score
 from hyperprompt.testing import lessons
 
 TUNED = lessons.state(0).space.defaults
@@ -50,6 +50,8 @@ def test_a_control_finds_what_paid_and_beats_acting_blindly(tmp_path, data, labe
     assert f"{measure} on validation runs" in sft.told(lines[-1])
     arms = result["offline"]["ppo"]
     assert arms["checkpoints"] == 12
+    deployed = score([f"numeric:{tmp_path / 'run' / 'model'}"], lessons.checkpoints(range(100, 112)))
+    assert arms["mlp"]["gain"] == pytest.approx(deployed[f"numeric:{tmp_path / 'run' / 'model'}"]["gain"])
     assert arms["mlp"]["gain"]["low"] > 0.15
     assert arms["blind"]["less"]["low"] > 0.1
     assert arms["keep"]["less"]["low"] > 0.15
@@ -209,7 +211,9 @@ def test_a_model_trained_whole_is_asked_as_it_was_trained(tmp_path, data, tiny_g
     controller = LLMController(str(folder), dtype="float32")
     assert (controller.temperature, controller.choice, controller.calibrate) == (config.sharpness, config.choice, False)
     trained = SlotModel(weights.load(str(folder), dtype="float32"), PromptConfig.from_dict(config.prompt), rank=0)
-    expected = sft.policy_of(trained, SimpleNamespace(state=state), config.sharpness)
+    asked = Example(state, {state.index: dict.fromkeys(state.space.names, np.full(7, 1 / 7))})
+    with torch.no_grad():
+        expected = (trained.head.logp(trained.score(asked)[0]) / config.sharpness).softmax(-1)
     (action,) = controller.decide([state])
     np.testing.assert_allclose(list(action.probabilities.values()), expected, atol=1e-4)
     sac = replace(state, run="sac", task=replace(state.task, algorithm="sac"))

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.core import STEPS
+from hyperprompt.hyperparameters import HyperparameterSpace
 from hyperprompt.sft import offline
 from hyperprompt.testing import lessons
 
@@ -34,12 +37,27 @@ def test_the_gain_of_a_policy_is_the_effect_of_its_steps():
 def test_reading_the_state_is_told_from_acting_alike_everywhere():
     checkpoints = [checkpoint(0.1 if seed % 2 else -0.1, seed) for seed in range(20)]
     policy = [always(6 if seed % 2 else 0) for seed in range(20)]
-    arms = {"model": offline.gains(policy, checkpoints), "blind": offline.gains(offline.blind(policy), checkpoints)}
+    arms = {"model": offline.gains(policy, checkpoints), "blind": offline.gains(offline.blind(policy, checkpoints), checkpoints)}
     found = offline.compare({**arms, "keep": np.zeros(20)}, "model")
     assert found["model"]["less"] is None
     assert found["blind"]["gain"]["mean"] == pytest.approx(0.0, abs=0.02)
     assert found["blind"]["less"]["low"] > 0.15
     assert found["keep"]["less"]["mean"] == pytest.approx(found["model"]["gain"]["mean"])
+
+
+def test_acting_blindly_is_by_hyperparameter_and_algorithm():
+    """Runs that tune other sets of hyperparameters share the means of those that they have in common; algorithms share none."""
+    whole, part, other = checkpoint(0.1), checkpoint(0.1, 1), checkpoint(0.1, 2)
+    tuned = HyperparameterSpace(part.state.space.hyperparameters[:2])
+    part = replace(part, state=replace(part.state, space=tuned), steps=part.steps[:, :2])
+    other = replace(other, state=replace(other.state, task=replace(other.state.task, algorithm="sac")))
+    found = offline.blind([always(6), always(2)[:2], always(0)], [whole, part, other])
+    assert [p.shape for p in found] == [(5, 7), (2, 7), (5, 7)]
+    np.testing.assert_allclose(found[0][0], 0.5 * (np.eye(7)[6] + np.eye(7)[2]))
+    np.testing.assert_array_equal(found[1], found[0][:2])
+    np.testing.assert_array_equal(found[2], always(0))
+    scores = offline.judge({"model": [always(6), always(2)[:2], always(0)]}, [whole, part, other], "model")
+    assert set(scores) == {"model", "blind", "keep"}
 
 
 def test_a_perfect_forecast_is_calibrated():

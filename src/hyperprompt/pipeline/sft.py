@@ -80,7 +80,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
             "own signals": _explained(own, held_out),
             **({"exchanged signals": _explained(_scored(model, copies), copies)} if copies else {}),
         },
-        "offline": _offline(model, config, validation, teachers),
+        "offline": _offline(config, folder, validation, teachers),
         "versions": versions(),
     }
     card.write(folder, config.model_dump(mode="json"), result, log)
@@ -179,31 +179,21 @@ def _explained(scored: Scored, examples: Sequence[Example]) -> dict[str, float]:
     return offline.explained(policy, target, [name for example in examples for name in example.names()])
 
 
-def _offline(model: Model, config: SFTConfig, validation: Sequence[Checkpoint], teachers: Teachers) -> dict[str, Any]:
-    """Expected advantages on branches of the validation tasks, empty without any."""
-    branched = [c for c in validation if len(c.seeds) > 2]
-    found: dict[str, Any] = {}
-    for key in sorted({labels.kind(c.state) for c in branched}):
-        checkpoints = [c for c in branched if labels.kind(c.state) == key]
-        policy = [policy_of(model, c, config.sharpness) for c in checkpoints]
-        arms = {config.arch: policy, "blind": offline.blind(policy)}
-        if key in teachers:
+def _offline(
+    config: SFTConfig, folder: Path, validation: Sequence[Checkpoint], teachers: Teachers
+) -> dict[str, dict[str, Any]]:
+    """Algorithm -> what the controller just saved, as it will be deployed, gains on branches of the validation tasks."""
+    found: dict[str, dict[str, Any]] = {}
+    branched = offline.branched(validation)
+    for algorithm in sorted({c.state.task.algorithm for c in branched}):
+        checkpoints = [c for c in branched if c.state.task.algorithm == algorithm]
+        controller = registry.create(f"{'numeric' if config.arch in ('gru', 'mlp') else 'llm'}:{folder / 'model'}")
+        arms = {config.arch: offline.taken(controller, checkpoints)}
+        if all(labels.kind(c.state) in teachers for c in checkpoints):
             arms["teacher"] = labels.policy(teachers, checkpoints, config.tau)
-        found[key[0]] = offline.judge(arms, checkpoints, config.arch, config.mean_share)
-        found[key[0]]["checkpoints"] = len(checkpoints)
+        found[algorithm] = offline.judge(arms, checkpoints, config.arch, config.mean_share)
+        found[algorithm]["checkpoints"] = len(checkpoints)
     return found
-
-
-def policy_of(model: Model, checkpoint: Checkpoint, temperature: float) -> offline.Floats:
-    """pi(. | s) at a checkpoint, (names, 7), hyperparameters in the order of the space."""
-    import torch
-
-    state = checkpoint.state
-    uniform = np.full(7, 1 / 7)
-    example = Example(state, {state.index: dict.fromkeys(state.space.names, uniform)})
-    with torch.no_grad():
-        logp = model.head.logp(model.score(example)[0])
-    return np.asarray((logp / temperature).softmax(-1).double().cpu().numpy())
 
 
 def _text(config: SFTConfig) -> str:

@@ -5,6 +5,7 @@ A(pi) = mean over checkpoints of sum_j sum_k pi(k | s, j) e_jk,    e: main effec
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
-from hyperprompt.core import STEPS
+from hyperprompt.core import STEPS, Controller
+from hyperprompt.sft.labels import taught
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -23,10 +25,26 @@ def gains(policy: Sequence[Floats], checkpoints: Sequence[Checkpoint], mean_shar
     return np.array([float((p * c.effects(mean_share)[0]).sum()) for p, c in zip(policy, checkpoints, strict=True)])
 
 
-def blind(policy: Sequence[Floats]) -> list[Floats]:
-    """The same mean distribution at every checkpoint: what the policy is worth without reading the state."""
-    mean = np.mean(policy, axis=0)
-    return [mean] * len(policy)
+def branched(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Those with branches enough to judge steps by."""
+    return [c for c in checkpoints if len(c.seeds) > 2]
+
+
+def taken(controller: Controller, checkpoints: Sequence[Checkpoint]) -> list[Floats]:
+    """The steps that a controller takes at each checkpoint, as it is deployed: (names, 7), each step the distribution on the
+    two of STEPS around it whose mean it is."""
+    return [np.stack(list(taught(controller, c.state).values())) for c in checkpoints]
+
+
+def blind(policy: Sequence[Floats], checkpoints: Sequence[Checkpoint]) -> list[Floats]:
+    """What `policy` is worth without reading the state: every hyperparameter of an algorithm gets its mean distribution."""
+    keys = [[(c.state.task.algorithm, name) for name in c.state.space.names] for c in checkpoints]
+    rows: dict[tuple[str, str], list[Floats]] = defaultdict(list)
+    for names, p in zip(keys, policy, strict=True):
+        for name, row in zip(names, p, strict=True):
+            rows[name].append(row)
+    mean = {name: np.mean(found, axis=0) for name, found in rows.items()}
+    return [np.stack([mean[name] for name in names]) for names in keys]
 
 
 def compare(arms: Mapping[str, Floats], reference: str, seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -51,7 +69,9 @@ def compare(arms: Mapping[str, Floats], reference: str, seed: int = 0) -> dict[s
 def judge(
     policies: Mapping[str, Sequence[Floats]], checkpoints: Sequence[Checkpoint], reference: str, mean_share: float = 0.5
 ) -> dict[str, dict[str, Any]]:
-    """`compare` of what each policy gains on these checkpoints, one (names, 7) a checkpoint, and of `keep`, which gains 0."""
+    """`compare` of what each policy gains on these checkpoints, one (names, 7) a checkpoint; of `blind`, the reference without
+    the state where no other is given; and of `keep`, which gains 0."""
+    policies = {**policies, "blind": policies.get("blind") or blind(policies[reference], checkpoints)}
     arms = {name: gains(policy, checkpoints, mean_share) for name, policy in policies.items()}
     return compare({**arms, "keep": np.zeros(len(checkpoints))}, reference)
 

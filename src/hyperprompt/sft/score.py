@@ -10,26 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from hyperprompt.collect import dataset
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.controllers import registry
-from hyperprompt.core import Controller
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue
 from hyperprompt.records import versions
-from hyperprompt.sft import labels, offline
-
-
-def policy(controller: Controller, checkpoints: Sequence[Checkpoint]) -> list[offline.Floats]:
-    """The steps taken at each checkpoint, as the distribution on the two of STEPS around each whose mean it is: (names, 7)."""
-    found = []
-    for c in checkpoints:
-        (action,) = controller.decide([c.state])
-        found.append(np.stack(list(labels.around(action.delta, c.state.space.names).values())))
-    return found
+from hyperprompt.sft import offline
 
 
 def score(specs: Sequence[str], checkpoints: Sequence[Checkpoint], mean_share: float = 0.5) -> dict[str, dict[str, Any]]:
@@ -39,11 +28,10 @@ def score(specs: Sequence[str], checkpoints: Sequence[Checkpoint], mean_share: f
     Raises:
         InvalidValue: no checkpoint with branches.
     """
-    branched = [c for c in checkpoints if len(c.seeds) > 2]
+    branched = offline.branched(checkpoints)
     if not branched:
         raise InvalidValue("no checkpoint has branches to score by")
-    policies = {spec: policy(registry.create(spec), branched) for spec in specs}
-    policies["blind"] = offline.blind(policies[specs[0]])
+    policies = {spec: offline.taken(registry.create(spec), branched) for spec in specs}
     return offline.judge(policies, branched, specs[0], mean_share)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from hyperprompt.collect import dataset
@@ -62,7 +63,7 @@ def onto(checkpoints: Sequence[Checkpoint], others: Sequence[Checkpoint], tau: f
 
 def _score(rest: Sequence[Checkpoint], unseen: Sequence[Checkpoint], tau: float, mean_share: float) -> Scores:
     teachers = labels.teachers(rest, mean_share)
-    blind = offline.blind(labels.policy(teachers, rest, tau))[0]
+    blind = np.mean(labels.policy(teachers, rest, tau), axis=0)
     policies = {"teacher": labels.policy(teachers, unseen, tau), "blind": [blind] * len(unseen)}
     return offline.judge(policies, unseen, "teacher", mean_share)
 
