@@ -188,7 +188,7 @@ def _offline(
     for algorithm in sorted({c.state.task.algorithm for c in branched}):
         checkpoints = [c for c in branched if c.state.task.algorithm == algorithm]
         controller = registry.create(f"{'numeric' if config.arch in ('gru', 'mlp') else 'llm'}:{folder / 'model'}")
-        arms = {config.arch: offline.taken(controller, checkpoints)}
+        arms: dict[str, list[offline.Floats]] = {config.arch: offline.taken(controller, checkpoints)}
         if all(labels.kind(c.state) in teachers for c in checkpoints):
             arms["teacher"] = labels.policy(teachers, checkpoints, config.tau)
         found[algorithm] = offline.judge(arms, checkpoints, config.arch, config.mean_share)
