@@ -185,9 +185,9 @@ def _offline(
     """Algorithm -> what the controller just saved, as it will be deployed, gains on branches of the validation tasks."""
     found: dict[str, dict[str, Any]] = {}
     branched = offline.branched(validation)
+    controller = registry.create(f"{'numeric' if config.arch in ('gru', 'mlp') else 'llm'}:{folder / 'model'}")
     for algorithm in sorted({c.state.task.algorithm for c in branched}):
         checkpoints = [c for c in branched if c.state.task.algorithm == algorithm]
-        controller = registry.create(f"{'numeric' if config.arch in ('gru', 'mlp') else 'llm'}:{folder / 'model'}")
         arms: dict[str, list[offline.Floats]] = {config.arch: offline.taken(controller, checkpoints)}
         if all(labels.kind(c.state) in teachers for c in checkpoints):
             arms["teacher"] = labels.policy(teachers, checkpoints, config.tau)
