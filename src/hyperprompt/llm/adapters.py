@@ -17,15 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from hyperprompt.core import Choice
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
 from hyperprompt.prompt.config import PromptConfig
-
-if TYPE_CHECKING:
-    import torch
 
 HeadName = Literal["digits", "continuous"]
 """What answers a slot: see `llm.heads`."""
@@ -148,24 +145,3 @@ def merge(model: Any, adapter: Adapter) -> Any:
     except Exception as error:
         raise ModelUnavailable(f"{adapter.folder} cannot be applied to {adapter.base!r}: {error}") from error
     return merged.eval().requires_grad_(False)
-
-
-def readout(adapter: Adapter, width: int, device: torch.device) -> torch.nn.Linear | None:
-    """w and b of the continuous head for hidden states of `width`; None of an adapter that answers in digits.
-
-    Raises:
-        ModelUnavailable: weights that are damaged or of another model.
-    """
-    if adapter.head == "digits":
-        return None
-    from safetensors.torch import load_file
-
-    from hyperprompt.llm import heads
-
-    head = heads.untrained(width, device).requires_grad_(False)
-    try:
-        state = load_file(adapter.folder / HEAD)
-        head.load_state_dict({name.removeprefix(PREFIX): value for name, value in state.items()})
-    except Exception as error:
-        raise ModelUnavailable(f"{adapter.folder / HEAD} cannot be applied to {adapter.base!r}: {error}") from error
-    return head

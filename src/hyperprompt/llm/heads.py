@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from hyperprompt.core import STEPS
-from hyperprompt.llm.adapters import HeadName
+from hyperprompt.errors import ModelUnavailable
+from hyperprompt.llm.adapters import HEAD, PREFIX, Adapter, HeadName
 
 
 @dataclass(frozen=True)
@@ -64,4 +65,23 @@ def untrained(width: int, device: torch.device) -> torch.nn.Linear:
     head = torch.nn.Linear(width, 1, device="meta", dtype=torch.float32).to_empty(device=device)
     for parameter in head.parameters():
         torch.nn.init.zeros_(parameter)
+    return head
+
+
+def readout(adapter: Adapter, width: int, device: torch.device) -> torch.nn.Linear | None:
+    """w and b of the continuous head for hidden states of `width`; None of an adapter that answers in digits.
+
+    Raises:
+        ModelUnavailable: weights that are damaged or of another model.
+    """
+    if adapter.head == "digits":
+        return None
+    from safetensors.torch import load_file
+
+    head = untrained(width, device).requires_grad_(False)
+    try:
+        state = load_file(adapter.folder / HEAD)
+        head.load_state_dict({name.removeprefix(PREFIX): value for name, value in state.items()})
+    except Exception as error:
+        raise ModelUnavailable(f"{adapter.folder / HEAD} cannot be applied to {adapter.base!r}: {error}") from error
     return head

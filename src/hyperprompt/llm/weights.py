@@ -105,10 +105,12 @@ def _adapted(adapter: Adapter, base: LanguageModel, name: str) -> LanguageModel:
         raise ModelUnavailable(
             f"{name!r} was made for another version of {adapter.base!r}: {adapter.base_sha}, not {base.sha}"
         )
+    from hyperprompt.llm.heads import readout
+
     with quiet():
         model = adapters.merge(base.model, adapter)
-    readout = adapters.readout(adapter, base.width, base.device)
-    return replace(base, model=model, name=name, sha=adapters.sha(adapter), readout=readout)
+    head = readout(adapter, base.width, base.device)
+    return replace(base, model=model, name=name, sha=adapters.sha(adapter), readout=head)
 
 
 def _folder_sha(folder: Path) -> str:
