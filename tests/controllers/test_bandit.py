@@ -179,7 +179,7 @@ def test_its_options_come_through_the_registry() -> None:
         registry.create("bandit", options={"memry": 7})
     with pytest.raises(UnknownName, match="gain, return"):
         registry.create("bandit", options={"reward": "regret"})
-    for options in ({"memory": 0}, {"memory": 2.5}, {"exploration": -1}, {"exploration": "much"}, {"exploration": math.nan}):
+    for options in ({"memory": 1}, {"memory": 2.5}, {"exploration": -1}, {"exploration": "much"}, {"exploration": math.nan}):
         with pytest.raises(InvalidValue, match=next(iter(options))):
             registry.create("bandit", options=options)
     with pytest.raises(InvalidValue, match="bandit, bounded, hyperprompt, llm only, not for 'static'"):

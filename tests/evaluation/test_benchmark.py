@@ -23,6 +23,7 @@ from hyperprompt.evaluation import (
     statistics,
 )
 from hyperprompt.evaluation.benchmark import Tables, tables, verdict
+from hyperprompt.evaluation.censoring import median_steps
 from hyperprompt.evaluation.comparison import MINUS, NOT_KNOWN, Run
 from hyperprompt.evaluation.outcomes import Outcome, Record
 from hyperprompt.evaluation.statistics import Estimate
@@ -170,6 +171,25 @@ def test_what_is_held_after_equal_steps_in_all() -> None:
     assert [float(task.held("static", n * T).mean()) for n in (1, 4)] == [1.0, 1.0]
     assert task.held("pbt", T)[0] == pytest.approx(0.375), "a quarter each: 225 to 250 on the way from 0 to 1"
     assert task.held("pbt", 4 * T)[0] == 1.0
+
+
+def test_of_its_trials_a_tuner_holds_the_one_that_its_score_chose() -> None:
+    """The second ends higher, and was worse by AUC: its end is luck that the search has not taken."""
+    trials = (run(100, 7001, top=0.5), run(900, 7001, top=0.9))
+    tuned = [Outcome("task", "tpe", 0, run(100, 0, top=0.5), trials, 7001)]
+    for score, second in (("auc", 0.5), ("final_return", 0.9)):
+        made = tables(
+            [*STATIC, *tuned], STATIC, {"task": (0.0, 0.0)}, baseline="static", share=0.9, score=score, resamples=100
+        )
+        assert [float(made.tasks[0].held("tpe", n * T)[0]) for n in (1, 2, 3)] == [0.5, second, 0.5]
+
+
+def test_searches_that_failed_early_are_not_taken_for_ones_that_might_have_gone_on() -> None:
+    lost = [Outcome("task", "tpe", i, failed(i), (failed(7001 + i),), 7001 + i) for i in (0, 1)]
+    found = Outcome("task", "tpe", 2, run(300, 2), (run(NEVER, 7003), run(NEVER, 7003)), 7003)
+    cell = compare(STATIC, [*lost, found]).tasks[0].cells["tpe"]
+    assert cell.total.tolist() == [[3 * T, 3 * T, 2 * T + 300], [0, 0, 1]]
+    assert math.isinf(median_steps(cell.total))
 
 
 def test_failed_runs_hold_what_random_actions_do() -> None:

@@ -190,3 +190,15 @@ def test_numbers_for_people(value: float | None, text: str):
 )
 def test_numbers_of_one_kind_have_equally_many_decimals(values: tuple[float, ...], texts: list[str]):
     assert comparison.numbers(*values) == texts
+
+
+def test_environments_made_otherwise_are_other_tasks(tmp_path: Path) -> None:
+    paths = [
+        make(tmp_path / mode, controller, env_options={"mode": mode})
+        for mode, controller in (("hard", "static"), ("easy", "llm"))
+    ]
+    groups = comparison.grouped([comparison.load(path) for path in paths])
+    assert [task for task, _, _ in groups] == ["CartPole-v1 (mode=hard)", "CartPole-v1 (mode=easy)"]
+    text = _Page(report(paths, tmp_path / "both.html").read_text()).text
+    assert "CartPole-v1 (mode=easy)" in text
+    assert "leads" not in text

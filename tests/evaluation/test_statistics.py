@@ -213,18 +213,27 @@ def test_an_interval_needs_three_groups_of_whatever_method():
         assert math.isnan(found.low)
 
 
-@pytest.mark.parametrize("groups", [3, 10])
-def test_the_interval_over_groups_holds_the_truth_about_as_often_as_it_says(groups: int):
-    """Groups with a spread of their own, 3 runs each."""
+@pytest.mark.parametrize("sizes", [[3] * 3, [4, 3, 3], [3] * 10])
+def test_the_interval_over_groups_holds_the_truth_about_as_often_as_it_says(sizes: list[int]):
+    """Groups with a spread of their own."""
     rng = np.random.default_rng(0)
-    labels = {"a": np.repeat(np.arange(groups), 3).tolist()}
+    labels = {"a": np.repeat(np.arange(len(sizes)), sizes).tolist()}
     held = []
     for _ in range(150):
-        x = {"a": np.repeat(rng.normal(size=groups), 3) + rng.normal(size=3 * groups)}
+        x = {"a": np.repeat(rng.normal(size=len(sizes)), sizes) + rng.normal(size=sum(sizes))}
         found = [bootstrap(mean, x, seed=0, replicates=400, groups=which) for which in ([labels], ())]
         held.append([each.low <= 0.0 <= each.high for each in found])
     grouped, one_by_one = np.mean(held, axis=0)
     assert one_by_one < 0.88 < grouped
+
+
+def test_groups_of_unequal_size_are_as_uncertain_as_the_smallest():
+    """Nothing differs between the groups: a mean of 3 x 3 runs, of which the correction takes one group away."""
+    labels, x = np.repeat(np.arange(3), [7, 7, 3]), np.tile([-1.0, 1.0], 9)[:17]
+    units = statistics._units({"a": x}, {"a": labels.tolist()})["a"]
+    drawn = statistics._resample(x, units, 20_000, 1, np.random.default_rng(0))
+    assert drawn.shape == (20_000, 2 * 3)
+    assert np.var(drawn.mean(axis=-1)) == pytest.approx(1 / 6, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,13 @@ def test_a_failing_run_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert again.done == ["CartPole-v1 static seed 1"]
 
 
+def test_populations_that_fail_beside_a_run_of_the_same_settings_are_counted(tmp_path: Path) -> None:
+    kinds = {**TINY["methods"], "copies": {"population": 2, "select_only": True}}
+    kinds = {name: kinds[name] for name in ("static", "pbt", "copies")}
+    done = benchmark.run(load(tmp_path, methods=kinds, seeds=1, target={"seeds": 1}), executor=Here("seed 0"))
+    assert done.failed == len(list((tmp_path / "out" / "failures").iterdir())) == 3
+
+
 def test_a_failed_trial_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float | None] = []
 

@@ -11,10 +11,13 @@ import pytest
 import yaml
 
 from hyperprompt import cli
+from hyperprompt.errors import InvalidValue
+from hyperprompt.hyperparameters import Theta
 from hyperprompt.pipeline import methods
 from hyperprompt.pipeline import suite as suites
 from hyperprompt.pipeline.constants import SEEDS
 from hyperprompt.pipeline.entries import KINDS
+from hyperprompt.search.base import Search
 
 STATIC = {"static": {"controller": "static"}}
 GOOD: dict[str, Any] = {"tasks": ["CartPole-v1"], "methods": STATIC}
@@ -92,6 +95,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "share": ({"target": {"share": 1.5}}, ["target.share", "1.5"]),
     "score": ({"score": "final"}, ["score", "'auc'"]),
     "account": ({"accounts": ["sum"]}, ["accounts", "'total'"]),
+    "account twice": ({"accounts": ["total", "total"]}, ["accounts", "named twice"]),
     "jobs": ({"jobs": 0}, ["jobs"]),
     "time limit": ({"time_limit": 0}, ["time_limit", "greater than 0"]),
     "baseline": ({"baseline": "statik"}, ["baseline", "'static'"]),
@@ -144,7 +148,7 @@ def test_a_missing_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 def test_counts_become_seeds_that_never_meet(tmp_path: Path) -> None:
     suite = suites.load(write(tmp_path, {"seeds": 1000, "tuning_seeds": 1000, "target": {"seeds": 1000}}))
     assert suite.tests == {"test": tuple(range(1000))}
-    assert not {*suite.tests["test"]} & {*suite.searches} | {*suite.searches} & {*suite.references}
+    assert len({*suite.tests["test"], *suite.searches, *suite.references}) == 3000
 
 
 def test_a_task_may_have_test_seeds_of_its_own(tmp_path: Path) -> None:
@@ -181,6 +185,33 @@ def test_the_methods_settings_win_over_the_tasks_and_those_over_the_suites(tmp_p
     assert found["agent"] == {"n_steps": 32, "n_epochs": 5, "learning_rate": 1e-3}
     assert (found["every"], found["n_envs"]) == (500, 2)
     assert suite.set["agent"] == {"n_steps": 32, "n_epochs": 3}, "the suite's own settings are not changed"
+
+
+def test_settings_that_hold_nothing_take_nothing_away(tmp_path: Path) -> None:
+    suite = suites.load(write(tmp_path, {"set": {"agent": {"n_steps": 32}}, **method(controller="random", set={"agent": {}})}))
+    assert suites.settings(suite, suite.tasks[0], suite.methods["mine"])["agent"] == {"n_steps": 32}
+
+
+class Particular:
+    """A tuner that cannot be made for the second search."""
+
+    name = "particular"
+
+    def __init__(self, search: Search) -> None:
+        if search.seed == 8:
+            raise ValueError("not 8")
+
+    def ask(self) -> Theta:
+        return {}
+
+    def tell(self, theta: Theta, score: float | None) -> None: ...
+
+
+def test_a_tuner_that_cannot_be_made_for_one_of_its_searches_is_refused(tmp_path: Path) -> None:
+    tuner = method(tuner=f"{__name__}:Particular", trials=2)
+    methods.check(suites.load(write(tmp_path, {**tuner, "tuning_seeds": [7]})))
+    with pytest.raises(InvalidValue, match=r"methods\.mine on .*not 8"):
+        methods.check(suites.load(write(tmp_path, {**tuner, "tuning_seeds": [7, 8]})))
 
 
 ROOT = Path(__file__).parents[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import warnings
@@ -101,6 +102,29 @@ def test_scores_count_from_the_first_trial_after_the_startup(name: str) -> None:
         upside_down = [(theta, -score) for theta, score in trials]
         same = told(name, PPO, trials).ask() == told(name, PPO, upside_down).ask()
         assert same == (n < STARTUP)
+
+
+SEARCH = """
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT, for_algorithm
+from hyperprompt.search import registry
+from hyperprompt.search.base import Search
+
+tuner = registry.create("gp", Search(for_algorithm("ppo").subset(TUNED_BY_DEFAULT["ppo"]), 3, 8, "ppo", "CartPole-v1"))
+for score in (0.1, 0.5, 0.3, 0.7, 0.2):
+    tuner.tell(tuner.ask(), score)
+print(tuner.ask())
+"""
+
+
+def test_the_gaussian_process_asks_the_same_on_another_processor() -> None:
+    """A search that goes on elsewhere finds its trials by their settings."""
+    asked = [
+        subprocess.run(
+            [sys.executable, "-c", SEARCH], env={**os.environ, **core}, capture_output=True, text=True, check=True
+        ).stdout
+        for core in ({}, {"OPENBLAS_CORETYPE": "Nehalem", "ATEN_CPU_CAPABILITY": "default"})
+    ]
+    assert asked[0] == asked[1] != ""
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])

@@ -71,15 +71,15 @@ class Bandit:
             which an arm acts on the speed of learning. An interval in which no episode ended repeats the return before it.
 
     Raises:
-        InvalidValue: `memory` is no whole number above 0, or `exploration` no number from 0 on.
+        InvalidValue: `memory` is no whole number above 1, or `exploration` no number from 0 on.
         UnknownName: another `reward`.
     """
 
     name = "bandit"
 
     def __init__(self, seed: int = 0, memory: int = 20, exploration: float = 0.7, reward: Reward = "return") -> None:
-        if not isinstance(memory, int) or memory < 1:
-            raise InvalidValue(f"the bandit's memory must be a whole number of intervals, at least 1, not {memory!r}")
+        if not isinstance(memory, int) or memory < 2:
+            raise InvalidValue(f"the bandit's memory must be a whole number of intervals, at least 2, not {memory!r}")
         if not isinstance(exploration, int | float) or not 0 <= exploration < math.inf:
             raise InvalidValue(f"the bandit's exploration must be a number of at least 0, not {exploration!r}")
         if reward not in get_args(Reward):

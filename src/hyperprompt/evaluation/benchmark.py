@@ -206,6 +206,7 @@ def tables(
     baseline: str,
     methods: Sequence[str] = (),
     share: float,
+    score: str = "auc",
     resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Tables:
@@ -217,6 +218,7 @@ def tables(
         random: task -> mean return of random actions and its standard error.
         methods: their order; by default that of the outcomes.
         share: of the way from random to static at which R* lies.
+        score: by what number of a trial's result tuners choose.
     """
     zero = ZERO_LINE.format(baseline=baseline)
     found: list[TaskTable] = []
@@ -227,7 +229,7 @@ def tables(
         target = target_return(finals, *random[task], share)
         level = math.nan if target.value is None else target.value
         names = dict.fromkeys([baseline, *(o.method for o in mine)])
-        cells = {name: Cell(tuple(o for o in mine if o.method == name), total, level) for name in names}
+        cells = {name: Cell(tuple(o for o in mine if o.method == name), total, level, score) for name in names}
         cells[zero] = Cell(tuple(separate), total, level)
         made = TaskScale(random[task][0], float(finals.mean())) if target.value is not None else None
         fixed = _fixed_scale(separate[0].run["config"])

@@ -23,6 +23,8 @@ class Cell:
     """T."""
     target: float
     """R*, NaN where the task has none."""
+    score: str = "auc"
+    """By what number of a trial's result its search chose."""
 
     def figure(self, name: str) -> Array:
         """A number of the runs' results by its key: auc, final_return, wall_seconds, adapt_seconds, gradient_updates, ..."""
@@ -43,10 +45,12 @@ class Cell:
         """Steps to R* of each search and the first final run after it, (2, n_searches); all members' steps of a population.
 
         A trial that holds R* counts as well; a tuner's first one has the settings of static.
-        Without either as `single`: a sequence that failed before T did not reach R* up to T.
+        What does not hold R* did not reach it up to the end of the longest sequence: one that failed early has not been lost
+        from sight.
         """
         sequences = [self._sequence(o) for o in self.searches]
-        return censored([s for s, _ in sequences], [max(spent, self.total_steps) for _, spent in sequences])
+        longest = max(self.total_steps, *(spent for _, spent in sequences))
+        return censored([reached for reached, _ in sequences], longest)
 
     @property
     def tuned(self) -> bool:
@@ -112,17 +116,20 @@ class Cell:
         During the search the best trial that has ended, after it the run; before either has ended, the run that goes on, up
         to there. NaN where all of that failed, or no episode ended.
         """
-        left, best = steps, math.nan
+        left, best, held = steps, -math.inf, math.nan
         for record in (*outcome.trials, outcome.run):
             whole = min(steps_spent(record), members(record) * self.total_steps)  # the last rollout may go beyond T
             made = min(left, whole)
             left -= made
-            if made < whole and not math.isnan(best):
+            if made < whole and not math.isnan(held):
                 break
             curve = record["curve"] if "error" not in record and made > 0 else None
             value = final_return(curve["step"], curve["return_mean"], made / members(record)) if curve else math.nan
-            best = value if record is outcome.run else float(np.fmax(best, value))
-        return best
+            if record is outcome.run or made < whole:
+                held = value
+            elif curve and (score := record["result"][self.score]) is not None and score > best:
+                best, held = score, value
+        return held
 
     def _sequence(self, outcome: Outcome) -> tuple[float, float]:
         """(steps to the first sustained crossing, steps in all) of trials and final run, one after the other."""

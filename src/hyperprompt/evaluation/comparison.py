@@ -41,6 +41,12 @@ class Run:
     updates: float
 
     @property
+    def task(self) -> str:
+        """The environment, with what it was made with where that is said: levels or a body make another task of it."""
+        options = ", ".join(f"{name}={value}" for name, value in sorted((self.config.get("env_options") or {}).items()))
+        return f"{self.env} ({options})" if options else self.env
+
+    @property
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(steps, mean returns), the intervals without a finished episode left out."""
         return finite_points(self.progress.get("step", []), self.progress.get("return_mean", []))
@@ -114,10 +120,10 @@ def load(path: Path) -> Run:
 
 
 def grouped(runs: Sequence[Run]) -> dict[tuple[str, str, float], list[Run]]:
-    """Runs that may be compared: the same environment, algorithm and budget. Static runs come first in a group."""
+    """Runs that may be compared: the same task, algorithm and budget. Static runs come first in a group."""
     groups: dict[tuple[str, str, float], list[Run]] = {}
     for run in sorted(runs, key=lambda r: (r.controller != "static", r.controller, len(r.seed), r.seed)):
-        groups.setdefault((run.env, run.algorithm, run.total_steps), []).append(run)
+        groups.setdefault((run.task, run.algorithm, run.total_steps), []).append(run)
     return groups
 
 

@@ -78,12 +78,12 @@ def picture(svg: str | None) -> str | None:
 
 
 def _task(key: tuple[str, str, float], runs: list[Run]) -> dict[str, Any]:
-    env, algorithm, total_steps = key
+    task, algorithm, total_steps = key
     controllers = comparison.by_controller(runs)
     names = comparison.hyperparameters(runs)
     steered = [run for run in runs if any(run.decisions[i].probabilities for i in range(len(run.decisions)))]
     return {
-        "heading": " · ".join(part for part in (env, algorithm.upper(), f"{number(total_steps)} environment steps") if part),
+        "heading": " · ".join(part for part in (task, algorithm.upper(), f"{number(total_steps)} environment steps") if part),
         "runs_line": ", ".join(f"{c} ({_plural(len(members), 'run')})" for c, members in controllers.items()),
         "verdict": comparison.verdict(runs),
         "rows": [_row(run) for run in runs],

@@ -201,11 +201,12 @@ def _units(sample: Mapping[str, Array], groups: Mapping[str, Sequence[int]]) -> 
 
 
 def _resample(x: Array, units: Units, replicates: int, fewer: int, rng: np.random.Generator) -> Array:
-    """(..., n) -> (..., replicates, (n_units - fewer) * m)."""
+    """(..., n) -> (..., replicates, (n_units - fewer) * the size of the smallest unit)."""
     n, m = units.shape
     drawn = units[rng.integers(n, size=(replicates, n - fewer))]
-    if m > 1:
-        drawn = np.take_along_axis(drawn, rng.integers(m, size=drawn.shape), axis=-1)
+    if m > 1:  # as many runs of every group as the smallest has: more would hide how few they are
+        fewest = min(np.unique(row).size for row in units)
+        drawn = np.take_along_axis(drawn, rng.integers(m, size=(*drawn.shape[:-1], fewest)), axis=-1)
     return x[..., drawn.reshape(replicates, -1)]
 
 

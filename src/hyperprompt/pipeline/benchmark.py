@@ -51,8 +51,10 @@ class Benchmark:
     @property
     def failed(self) -> int:
         """Runs that failed, trials included."""
-        ended = [o.run for o in (*self.outcomes, *self.targets)] + [t for o in self.outcomes for t in o.trials]
-        return len({results.digest(record["config"]) for record in ended if "error" in record})
+        ended = [(o.method, record) for o in (*self.outcomes, *self.targets) for record in (*o.trials, o.run)]
+        # Methods share runs, but no population: its configuration is that of a single static run.
+        runs = {(results.digest(r["config"]), method if "members" in r else "") for method, r in ended if "error" in r}
+        return len(runs)
 
 
 def run(
@@ -194,6 +196,7 @@ def report(benchmark: Benchmark, command: str) -> list[Path]:
         baseline=suite.baseline,
         methods=tuple(suite.methods),
         share=suite.target.share,
+        score=suite.score,
         resamples=suite.resamples,
         confidence=suite.confidence,
     )

@@ -207,7 +207,7 @@ def _check(case: Case, seed: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise InvalidValue(f"agent.{name} must be a positive number, not {value!r}")
     if isinstance(method, TunerMethod):
-        problem = tuning.search_problem(config, method.trials, seed)
-        registry.create(method.tuner, problem)
+        for problem in [tuning.search_problem(config, method.trials, search) for search in case.suite.searches]:
+            registry.create(method.tuner, problem)
         first = tuning.arguments(problem.space, problem.space.defaults)
         resolved_arguments(config.algorithm, config.library, first)

@@ -64,6 +64,8 @@ class Suite(BaseModel):
     def _some(cls, accounts: tuple[Account, ...]) -> tuple[Account, ...]:
         if not accounts:
             raise ValueError("name at least one account: total, single")
+        if len({*accounts}) < len(accounts):
+            raise ValueError("named twice")
         return accounts
 
     @property
@@ -133,11 +135,17 @@ def settings(suite: Suite, task: TaskEntry, method: Method) -> dict[str, Any]:
 
 def merge(values: dict[str, Any], key: str, value: Any) -> None:
     """`config.assign`, with mappings merged key by key."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and (value or _holds_keys(values, key)):
         for below, item in value.items():
             merge(values, f"{key}.{below}", item)
     else:
         assign(values, key, value)
+
+
+def _holds_keys(values: Any, key: str) -> bool:
+    for part in key.strip().split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return isinstance(values, Mapping)
 
 
 def _keys(values: object, where: str) -> dict[str, Any]:

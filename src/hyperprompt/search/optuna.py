@@ -53,7 +53,9 @@ def gp(space: HyperparameterSpace, trials: Sequence[Trial], seed: int) -> Theta:
     with _quiet():
         from optuna.samplers import GPSampler
 
-        return _ask(GPSampler(n_startup_trials=STARTUP, seed=seed), space, trials)
+        theta = _ask(GPSampler(n_startup_trials=STARTUP, seed=seed), space, trials)
+    # Its optimisation ends in other last digits on another processor, and a trial that ran is found again by its settings.
+    return space.clip({name: float(f"{value:.8g}") for name, value in theta.items()})
 
 
 def _ask(sampler: BaseSampler, space: HyperparameterSpace, trials: Sequence[Trial]) -> Theta:
