@@ -8,6 +8,7 @@ import pytest
 import torch
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 
 from hyperprompt import HyperPromptCallback
 from hyperprompt.callback import Report
@@ -286,6 +287,57 @@ def test_a_training_in_pieces_is_one_run(tmp_path: Path) -> None:
     whole.learn(512, callback=HyperPromptCallback("anneal", run_dir=tmp_path / "whole", every=64))
     expected = [d.theta_after["learning_rate"] for d in RunFolder.open(tmp_path / "whole").decisions()]
     assert rates == pytest.approx(expected)
+
+
+def test_a_killed_training_in_pieces_decides_nothing_twice(tmp_path: Path) -> None:
+    """The first piece after the kill only restores what was trained and decided."""
+
+    class Kill(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 300:
+                raise KeyboardInterrupt
+            return True
+
+    def callback() -> HyperPromptCallback:
+        return HyperPromptCallback("anneal", run_dir=tmp_path / "run", total_steps=512, every=64, resume=True)
+
+    model, killed = ppo(), callback()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(4):
+            model.learn(128, callback=[killed, Kill()], reset_num_timesteps=False)
+    assert killed.recorder is not None
+    killed.recorder.close()
+    model, again = ppo(), callback()
+    while model.num_timesteps < 512:
+        model.learn(128, callback=again, reset_num_timesteps=False)
+    folder = RunFolder.open(tmp_path / "run")
+    assert [(d.index, d.step) for d in folder.decisions()] == [(i, step) for i, step in enumerate(unique(folder))]
+    assert (folder.config["steps"], folder.progress()["step"][-1]) == (512, 512)
+
+
+def unique(folder: RunFolder) -> list[int]:
+    return sorted({d.step for d in folder.decisions()})
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_a_run_that_goes_on_with_another_budget_measures_progress_by_it(algorithm: str, tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Listen(BaseCallback):
+        def _on_step(self) -> bool:
+            rates.append(float(self.model._current_progress_remaining))
+            return True
+
+    def learn(steps: int) -> None:
+        model = ppo() if algorithm == "ppo" else SAC("MlpPolicy", "Pendulum-v1", seed=0, learning_starts=50)
+        callback = HyperPromptCallback("static", every=64, run_dir=tmp_path / "run", resume=True)
+        model.learn(steps, callback=[callback, Listen()])
+
+    learn(256)
+    rates.clear()
+    learn(512)
+    assert min(rates) >= 0.0
+    assert max(rates) <= 0.51
 
 
 def test_a_model_with_steps_behind_it_has_as_many_decisions_as_a_new_one() -> None:

@@ -97,7 +97,7 @@ class HyperPromptCallback(BaseCallback):
         self.adapt_seconds = 0.0
         self._earlier_seconds = 0.0
         self._rejected = 0
-        self._resume_at: int | None = None
+        self._next = 0
 
     @property
     def wall_seconds(self) -> float:
@@ -118,8 +118,6 @@ class HyperPromptCallback(BaseCallback):
             if self.recorder:
                 self.recorder.reopen(total)
         self._schedule = IntervalSchedule(total - self.meta_run.first_step, update_steps(self.model), self.every)
-        self._next = self._resume_at if self._resume_at is not None else self.model.num_timesteps
-        self._resume_at = None
 
     def _on_rollout_start(self) -> None:
         self.collector.update()
@@ -135,7 +133,8 @@ class HyperPromptCallback(BaseCallback):
         interval = self._close_interval()
         self._earlier_seconds = self.wall_seconds
         self._started = time.perf_counter()
-        self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
+        if interval is not None:
+            self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
         if self.recorder:
             self._checkpoint()
             if self.num_timesteps >= self.meta_run.task.total_steps:  # else another callback stopped it: not finished
@@ -167,7 +166,7 @@ class HyperPromptCallback(BaseCallback):
         if prepare := getattr(self.controller, "prepare", None):
             prepare([self.meta.state(self.num_timesteps)])  # what cannot work stops the run before a folder is made
         self.collector = SignalCollector(agent)
-        self.decision, self._resume_at, self._rejected = None, None, 0
+        self.decision, self._next, self._rejected = None, self.num_timesteps, 0
         self._earlier_seconds, self.adapt_seconds = 0.0, 0.0
         if self.run_dir is not None:
             self._record(Path(self.run_dir), self.meta)
@@ -189,7 +188,7 @@ class HyperPromptCallback(BaseCallback):
         checkpoint = folder.latest_checkpoint()
         state = checkpoint.state if checkpoint else None
         if checkpoint:
-            snapshot = checkpoint.load_agent()
+            snapshot, total = checkpoint.load_agent(), self.model._total_timesteps
             try:
                 meta.agent.restore(snapshot)
             except (RuntimeError, ValueError, KeyError) as error:
@@ -203,7 +202,9 @@ class HyperPromptCallback(BaseCallback):
             meta.agent.seed(seed_at(self.seed, checkpoint.step))
             rebuild_environments(self.model)
             self.num_timesteps = self.model.num_timesteps
-            self._resume_at, self._earlier_seconds = state["next"], state["wall_seconds"]
+            self.model._total_timesteps = max(total, self.num_timesteps)  # what this call was told, and not the killed one
+            self.model._update_current_progress_remaining(self.num_timesteps, self.model._total_timesteps)
+            self._next, self._earlier_seconds = state["next"], state["wall_seconds"]
             self.adapt_seconds = state["adapt_seconds"]
             self.decision = folder.decisions()[-1]
 

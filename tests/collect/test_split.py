@@ -53,6 +53,23 @@ def test_test_tasks_are_always_refused_and_validation_tasks_unless_asked_for() -
             split.check("procgen/coinrun", {}, validation)
 
 
+@pytest.mark.parametrize(
+    ("task", "part"),
+    [
+        ("HalfCheetah-v4", "test"),
+        ("envpool/HalfCheetah-v4", "test"),
+        ("CoinrunEasy-v0", "test"),
+        ("StarpilotHard-v0", "test"),
+        ("LunarLander-v2", "validation"),
+        ("NinjaMemory-v0", "validation"),
+        ("CartPole-v0", "source"),
+        ("MiniGrid-Empty-5x5-v0", None),
+    ],
+)
+def test_a_task_is_the_same_one_under_another_version_or_name(task: str, part: str | None) -> None:
+    assert split.part_of(task) == part
+
+
 def test_looks_at_sealed_tasks_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "results" / "looks.jsonl"
     assert split.look("first", ["CartPole-v1", "LunarLander-v3"], path) == 0

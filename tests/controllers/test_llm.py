@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from hyperprompt.controllers import registry
 from hyperprompt.controllers.llm import LLMController
 from hyperprompt.core import KEEP, STEPS, Controller, Interval, MetaState, Signals, Task
 from hyperprompt.errors import InvalidValue, ModelUnavailable, UnknownName
@@ -227,7 +228,7 @@ def test_construction_is_cheap_and_refuses_nonsense(tmp_path):
 
 
 def test_a_continuous_head_is_asked_for_its_mean_alone(tmp_path):
-    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), "continuous"), {})
+    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), TUNED_BY_DEFAULT["ppo"], "continuous"), {})
     for file in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
         (tmp_path / file).touch()
     controller = LLMController(str(tmp_path), temperature=1, calibrate="none")
@@ -239,7 +240,7 @@ def test_a_continuous_head_is_asked_for_its_mean_alone(tmp_path):
 
 @pytest.mark.parametrize("choice", ["likeliest", "mean"])
 def test_an_adapter_says_how_its_probabilities_become_steps(tmp_path, choice):
-    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), choice=choice), {})
+    record(Adapter(tmp_path, DEFAULT, "0" * 64, COMPACT, 1.0, ("ppo",), TUNED_BY_DEFAULT["ppo"], choice=choice), {})
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         (tmp_path / file).touch()
     assert LLMController(str(tmp_path)).choice == choice
@@ -257,3 +258,13 @@ def test_the_prior_keeps_and_prefers_small_steps():
     assert prior.sum() == pytest.approx(1.0)
     assert prior[KEEP] == pytest.approx(0.4)
     assert prior[2] == prior[4] == pytest.approx(2 * prior[1]) == pytest.approx(4 * prior[0])
+
+
+def test_what_the_shipped_model_was_not_taught_keeps_its_value():
+    controller = registry.create("hyperprompt")
+    space = for_algorithm("ppo").subset(["learning_rate", "vf_coef"])
+    asked = dataclasses.replace(state(0), space=space, theta=space.defaults)
+    with pytest.warns(UserWarning, match="not taught to move vf_coef: they keep"):
+        controller.prepare([asked])
+    (answer,) = controller.decide([asked])
+    assert [*answer.delta] == [*answer.probabilities] == ["learning_rate"]

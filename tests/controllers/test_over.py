@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from stable_baselines3 import PPO
@@ -52,6 +53,20 @@ def test_each_moves_what_is_its_own_and_the_lower_one_sees_the_rest(state: Calla
     assert first == MetaAction({"gamma": 1.0, "learning_rate": -0.5}, {"learning_rate": (1.0,) * 7}, "hash", "up; down")
     assert second == MetaAction({"gamma": 1.0}, note="up")
     assert [seen.space.names for seen in lower.seen] == [("learning_rate",)]
+
+
+def test_where_nothing_is_left_the_lower_one_is_not_prepared_either(state: Callable[..., MetaState]) -> None:
+    class Prepared(Lower):
+        prepared: ClassVar[list[int]] = []
+
+        def prepare(self, states: Sequence[MetaState] = ()) -> None:
+            self.prepared.append(len(states))
+
+    both = Over(Upper(), Prepared())
+    both.prepare([with_space(state(1), "gamma")])
+    both.prepare([with_space(state(1), "gamma"), with_space(state(2), "learning_rate", "gamma")])
+    both.prepare()
+    assert Prepared.prepared == [1, 0]
 
 
 def test_a_name_of_two_controllers_builds_both(tmp_path: Path) -> None:

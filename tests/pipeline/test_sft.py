@@ -176,6 +176,13 @@ def test_the_paper_s_recipe_steps_toward_what_a_tuner_found(tmp_path):
         read("paper", {**values, "sharpness": 2.0})
 
 
+def test_decisions_of_tasks_to_be_judged_on_are_not_learned_from(tmp_path):
+    found = [replace(c, task="HalfCheetah-v4") for c in lessons.checkpoints(range(4))]
+    dataset.write(tmp_path / "data" / "a.parquet", found, {})
+    with pytest.raises(InvalidValue, match=r"HalfCheetah-v4 is a test task: .* never trained on"):
+        sft.run(read("short", {"data": [tmp_path / "data"], "arch": "mlp"}), tmp_path / "run")
+
+
 def test_tasks_left_out_are_not_learned_from(tmp_path, data):
     with pytest.raises(InvalidValue, match="no branches of ppo"):
         sft.run(read("short", {**data, **FAST, "arch": "mlp", "without": ("probe",)}), tmp_path / "none")

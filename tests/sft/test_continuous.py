@@ -13,6 +13,7 @@ from hyperprompt.collect import dataset
 from hyperprompt.controllers.registry import create
 from hyperprompt.core import STEPS
 from hyperprompt.errors import InvalidValue, ModelUnavailable
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
 from hyperprompt.llm import adapters, conversion, names, weights
 from hyperprompt.llm.policy import SlotPolicy
 from hyperprompt.pipeline import sft
@@ -59,7 +60,9 @@ def trained(base, tmp_path_factory):
     lines = []
     train.fit(model, SOURCE, VALIDATION, CONFIG, folder, lines.append)
     model.save(folder / "model")
-    made = adapters.Adapter(folder / "model", base, model.language_model.sha, PROMPT, 1.0, ("ppo",), "continuous")
+    made = adapters.Adapter(
+        folder / "model", base, model.language_model.sha, PROMPT, 1.0, ("ppo",), TUNED_BY_DEFAULT["ppo"], "continuous"
+    )
     adapters.record(made, {})
     return model, lines, folder / "model"
 

@@ -9,6 +9,7 @@ import torch
 from hyperprompt.controllers.llm import LLMController
 from hyperprompt.durable import cache_dir
 from hyperprompt.errors import ModelUnavailable
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
 from hyperprompt.llm import adapters, names, weights
 from hyperprompt.llm.policy import SlotPolicy, agrees
 from hyperprompt.llm.tokens import CHARACTERS
@@ -45,7 +46,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     model.save(folder)
     base = model.language_model
-    adapters.record(adapters.Adapter(folder, base.name, base.sha, PROMPT, 1.0, ("ppo",)), {"note": "test"})
+    made = adapters.Adapter(folder, base.name, base.sha, PROMPT, 1.0, ("ppo",), TUNED_BY_DEFAULT["ppo"])
+    adapters.record(made, {"note": "test"})
     return model, example, losses, folder
 
 
@@ -211,6 +213,6 @@ def test_random_weights_are_the_same_architecture_and_know_nothing():
 def test_an_adapter_of_random_weights_finds_them_again(tmp_path):
     base = weights.load(RANDOM_MODEL)
     SlotModel(base, PROMPT, rank=4, layers=3).save(tmp_path)
-    adapters.record(adapters.Adapter(tmp_path, base.name, base.sha, PROMPT, 1.0, ("ppo",)), {})
+    adapters.record(adapters.Adapter(tmp_path, base.name, base.sha, PROMPT, 1.0, ("ppo",), TUNED_BY_DEFAULT["ppo"]), {})
     loaded = weights.load(str(tmp_path))
     assert torch.equal(loaded.model.model.layers[0].mlp.up_proj.weight, base.model.model.layers[0].mlp.up_proj.weight)

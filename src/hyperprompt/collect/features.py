@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprompt.core import MetaState
+from hyperprompt.errors import InvalidValue
 
 Floats = NDArray[np.float64]
 
 
 def features(state: MetaState) -> Floats:
-    """The meta-state as numbers of order 1: theta, progress, the last interval's signals and how they changed."""
+    """The meta-state as numbers of order 1: theta, progress, the last interval's signals and how they changed.
+
+    Raises:
+        InvalidValue: an algorithm other than PPO and SAC.
+    """
+    if (algorithm := state.task.algorithm) not in _READ:
+        raise InvalidValue(f"small networks read the signals of {' and '.join(_READ)} only, not of {algorithm}")
     theta = [h.position(state.theta[h.name]) for h in state.space]
     rows = [interval.signals.values for interval in state.intervals]
     last: Mapping[str, float] = rows[-1] if rows else {}
@@ -26,7 +33,7 @@ def features(state: MetaState) -> Floats:
             *theta,
             state.progress,
             float(bool(rows)),
-            *_READ[state.task.algorithm](last, previous),
+            *_READ[algorithm](last, previous),
             (returns[-1] - min(returns)) / width if width > 0 else 0.5,
             (returns[-1] - returns[-2]) / width if width > 0 else 0.0,
             float(len(returns) > 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -28,9 +29,15 @@ def split() -> dict[Part, tuple[str, ...]]:
 
 
 def part_of(task: str) -> Part | None:
-    """The part that a task belongs to, under whatever learner; None for one that the split does not know."""
+    """The part of a task, under whatever learner, version or name of EnvPool's; None for one that the split does not know."""
+    return next((part for part, tasks in split().items() if _bare(task) in map(_bare, tasks)), None)
+
+
+def _bare(task: str) -> str:
     task = task.removeprefix(f"{ENVPOOL}/")
-    return next((part for part, tasks in split().items() if task in tasks), None)
+    if game := re.fullmatch(r"([A-Z][a-z]+)(Easy|Hard|Extreme|Memory|Exploration)-v\d+", task):
+        return f"procgen/{game[1].lower()}"
+    return re.sub(r"-v\d+$", "", task)
 
 
 def known_as(task: str, options: Mapping[str, Any]) -> str:

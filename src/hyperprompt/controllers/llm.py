@@ -103,6 +103,7 @@ class LLMController:
         else:
             self._prompts = (adapter.prompt,) if adapter else (PromptConfig(rendering="verbose"), PromptConfig())
         self._algorithms = adapter.algorithms if adapter else ()
+        self._taught = adapter.hyperparameters if adapter else None
         self.seed, self.temperature = seed, temperature or (adapter.temperature if adapter else 1.0)
         self.choice: Choice = choice or (adapter.choice if adapter else "likeliest")
         self.calibrate = (calibrate or ("none" if adapter else "content-free")) == "content-free"
@@ -124,6 +125,11 @@ class LLMController:
         for state in states:
             if self.knows(state):
                 self._transcript(state)
+                if untaught := [name for name in state.space.names if not self._moves(name)]:
+                    warnings.warn(
+                        f"the language model was not taught to move {', '.join(untaught)}: they keep their values",
+                        stacklevel=3,
+                    )
             else:
                 known = ", ".join(self._algorithms)
                 warnings.warn(
@@ -152,6 +158,9 @@ class LLMController:
     def knows(self, state: MetaState) -> bool:
         """Whether it was trained on runs of this algorithm; where not, it keeps every hyperparameter."""
         return not self._algorithms or state.task.algorithm in self._algorithms
+
+    def _moves(self, name: str) -> bool:
+        return self._taught is None or name in self._taught
 
     def _model(self) -> tuple[LanguageModel, Encoder]:
         if self._loaded is None:
@@ -237,8 +246,10 @@ class LLMController:
         steps = step_sizes(probabilities_SK, self.choice, np.random.default_rng([self.seed, run, state.index]))
         shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
         return MetaAction(
-            delta=dict(zip(names, steps, strict=True)),
-            probabilities={name: tuple(map(float, p)) for name, p in zip(names, probabilities_SK, strict=True)},
+            delta={name: step for name, step in zip(names, steps, strict=True) if self._moves(name)},
+            probabilities={
+                name: tuple(map(float, p)) for name, p in zip(names, probabilities_SK, strict=True) if self._moves(name)
+            },
             prompt_sha256=prompt_sha256,
             note=self.choice + (", calibrated" if self.calibrate else "") + shot,
         )

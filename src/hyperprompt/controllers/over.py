@@ -30,8 +30,11 @@ class Over:
 
     def prepare(self, states: Sequence[MetaState] = ()) -> None:
         """What cannot work is known before a run begins; see the controllers."""
-        if prepare := getattr(self.lower, "prepare", None):
-            prepare([self._rest(state) for state in states])
+        if prepare := getattr(self.upper, "prepare", None):
+            prepare(states)
+        rest = [below for state in states if len((below := self._rest(state)).space)]
+        if (prepare := getattr(self.lower, "prepare", None)) and (rest or not states):
+            prepare(rest)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         rest = [self._rest(state) for state in states]

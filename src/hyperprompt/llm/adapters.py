@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args
 from hyperprompt.core import Choice
 from hyperprompt.durable import atomic_write, to_json
 from hyperprompt.errors import InvalidValue, MissingDependency, ModelUnavailable
+from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
 from hyperprompt.prompt.config import PromptConfig
 
 HeadName = Literal["digits", "continuous"]
@@ -46,6 +47,8 @@ class Adapter:
     """At which its distribution is to be read."""
     algorithms: tuple[str, ...]
     """Those whose runs it was trained on."""
+    hyperparameters: tuple[str, ...]
+    """Those whose steps it was taught."""
     head: HeadName = "digits"
     choice: Choice = "mean"
     """How its probabilities become steps, if its user does not say."""
@@ -85,7 +88,9 @@ def find(name: str) -> Adapter | None:
         base, base_sha, algorithms = str(record["base"]), str(record["base_sha"]), tuple(map(str, record["algorithms"]))
         prompt, temperature = PromptConfig.from_dict(record["prompt"]), float(record["temperature"])
         head, choice = _one_of(record, "head", "digits", HeadName), _one_of(record, "choice", "mean", Choice)
-        adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, head, choice)
+        default = [name for algorithm in algorithms for name in TUNED_BY_DEFAULT[algorithm]]  # of older records
+        taught = tuple(map(str, record.get("hyperparameters", default)))
+        adapter = Adapter(folder, base, base_sha, prompt, temperature, algorithms, taught, head, choice)
     except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
         raise ModelUnavailable(f"{folder / RECORD} is damaged: {error!r}") from error
     for path in adapter.weights if adapter.whole else (folder / "adapter_config.json", *adapter.weights):
@@ -115,6 +120,7 @@ def record(adapter: Adapter, more: Mapping[str, Any]) -> None:
         "prompt": adapter.prompt.to_dict(),
         "temperature": adapter.temperature,
         "algorithms": adapter.algorithms,
+        "hyperparameters": adapter.hyperparameters,
         "head": adapter.head,
         "choice": adapter.choice,
         **more,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from hyperprompt.collect import dataset
+from hyperprompt.collect import dataset, split
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.collect.student import Student
 from hyperprompt.controllers import registry
@@ -46,6 +46,9 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     begun = time.perf_counter()
     controller = _controller(config)
     read = _read(config.data, config.algorithms)
+    for task in sorted({c.task for c in read}):
+        if (part := split.part_of(task)) not in ("source", None):
+            raise InvalidValue(f"{task} is a {part} task: decisions from it are never trained on (docs/split.md)")
     for task in set(config.without) - {c.task for c in read}:
         raise UnknownName("task in without", task, sorted({c.task for c in read}))
     source = [c for c in read if c.task not in config.without]
@@ -62,7 +65,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "config.yaml", _text(config))
     progress = fit(model, examples, [*held_out, *copies], config, folder, listen)
-    _save(model, config, sorted({e.state.task.algorithm for e in examples}), folder)
+    _save(model, config, examples, folder)
     log, _ = read_lines(folder / "log.jsonl", from_json)
     own = _scored(model, held_out)
     result = {
@@ -206,7 +209,7 @@ def _refuse_another(config: SFTConfig, folder: Path) -> None:
         raise InvalidValue(f"{folder} holds a training of another configuration: name another folder")
 
 
-def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Path) -> None:
+def _save(model: Model, config: SFTConfig, examples: Sequence[Example], folder: Path) -> None:
     from hyperprompt.llm import adapters
     from hyperprompt.llm.adapters import Adapter
     from hyperprompt.sft.model import SlotModel
@@ -224,7 +227,8 @@ def _save(model: Model, config: SFTConfig, algorithms: Sequence[str], folder: Pa
                 base.sha,
                 model.prompt,
                 config.sharpness,
-                tuple(algorithms),
+                tuple(sorted({e.state.task.algorithm for e in examples})),
+                tuple(sorted({name for e in examples for name in e.names()})),
                 config.head,
                 config.choice,
             ),

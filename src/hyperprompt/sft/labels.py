@@ -155,4 +155,6 @@ def tuned_examples(checkpoints: Sequence[Checkpoint]) -> list[Example]:
     targets = {c.run: from_json(c.target) for c in checkpoints if c.target}
     if not targets:
         raise InvalidValue("labels=tuned needs runs of a tuner, collected in mode bayes: these have no tuned values")
-    return labelled((c.state for c in checkpoints if c.run in targets), lambda state: toward(state, targets[state.run]))
+    # The trials of one search tell their states the same name.
+    states = (replace(c.state, run=c.run) for c in checkpoints if c.run in targets)
+    return labelled(states, lambda state: toward(state, targets[state.run]))

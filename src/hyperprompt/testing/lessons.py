@@ -79,8 +79,9 @@ def checkpoints(seeds: Sequence[int], branches: int = 24) -> list[Checkpoint]:
 
 
 def searched(seeds: Sequence[int], target: Theta) -> list[Checkpoint]:
-    """The same runs as those of a tuner whose search found `target` best; names left out at their defaults."""
+    """The same runs as the trials of one search that found `target` best; names left out at their defaults."""
     found = checkpoints(seeds)
     space = found[0].state.space
     nothing = vars(unbranched(len(space)))
-    return [replace(c, **nothing, target=to_json({**space.defaults, **target})) for c in found]
+    best = to_json({**space.defaults, **target})
+    return [replace(c, **nothing, state=replace(c.state, run="search"), target=best) for c in found]
