@@ -19,12 +19,14 @@ def test_every_task_says_who_trains_there():
 
 
 def test_relatives_are_the_tasks_of_one_environment():
-    for name in ONE_CARTPOLE:
-        assert sources.relatives(name) == ONE_CARTPOLE
-        assert sources.relatives(f"gymnax/{name}") == {f"gymnax/{relative}" for relative in ONE_CARTPOLE}
-    assert sources.relatives("pendulum") == {"pendulum", "swingup", "swingup-ppo"}
-    assert sources.relatives("point-ppo") == {"point", "point-ppo"}
-    assert sources.relatives("catch") == {"catch"}
+    for live, names in {
+        "CartPole-v1": ONE_CARTPOLE,
+        "Pendulum-v1": {"pendulum", "swingup", "swingup-ppo"},
+        "MountainCarContinuous-v0": {"hill"},
+        "PointRobot-misc": {"point", "point-ppo"},
+    }.items():
+        everywhere = {live, f"envpool/{live}", *names, *(f"gymnax/{name}" for name in names)}
+        assert all(sources.relatives(task) == everywhere for task in everywhere)
     assert sources.relatives("Hopper-v5") == sources.relatives("envpool/Hopper-v5") == {"Hopper-v5", "envpool/Hopper-v5"}
     assert sources.relatives("procgen/ninja") == {"procgen/ninja"}
 

@@ -109,12 +109,12 @@ def full(name: str) -> str:
 def relatives(task: str) -> frozenset[str]:
     """The tasks of the same environment, `task` among them: who leaves it out of what is learned from leaves out all of them.
 
-    Names have the family's prefix where `task` has it. A live task of Gymnasium's and the one of its id under a compiled
-    learner are relatives; any other is its own only one.
+    Of one environment are gymnax's tasks of its id, with and without the family's prefix, the live task of that id, and the one
+    under a compiled learner. A task of another family is its own only one.
     """
     base = short(task)
-    if base not in SOURCES:
-        live = base.removeprefix(f"{ENVPOOL}/")
-        return frozenset({base} if "/" in live else {live, f"{ENVPOOL}/{live}"})
-    prefix = task.removesuffix(base)
-    return frozenset(prefix + name for name, source in SOURCES.items() if source.id == SOURCES[base].id)
+    env = SOURCES[base].id if base in SOURCES else base.removeprefix(f"{ENVPOOL}/")
+    if "/" in env:
+        return frozenset({env})
+    compiled = [name for name, source in SOURCES.items() if source.id == env]
+    return frozenset({env, f"{ENVPOOL}/{env}", *compiled, *(f"{GYMNAX}/{name}" for name in compiled)})
