@@ -301,15 +301,17 @@ def test_a_killed_training_in_pieces_decides_nothing_twice(tmp_path: Path) -> No
     def callback() -> HyperPromptCallback:
         return HyperPromptCallback("anneal", run_dir=tmp_path / "run", total_steps=512, every=64, resume=True)
 
-    model, killed = ppo(), callback()
+    def train(*callbacks: BaseCallback) -> None:
+        model = ppo()
+        while model.num_timesteps < 512:
+            model.learn(128, callback=[*callbacks], reset_num_timesteps=False)
+
+    killed = callback()
     with pytest.raises(KeyboardInterrupt):
-        for _ in range(4):
-            model.learn(128, callback=[killed, Kill()], reset_num_timesteps=False)
+        train(killed, Kill())
     assert killed.recorder is not None
     killed.recorder.close()
-    model, again = ppo(), callback()
-    while model.num_timesteps < 512:
-        model.learn(128, callback=again, reset_num_timesteps=False)
+    train(callback())
     folder = RunFolder.open(tmp_path / "run")
     assert [(d.index, d.step) for d in folder.decisions()] == [(i, step) for i, step in enumerate(unique(folder))]
     assert (folder.config["steps"], folder.progress()["step"][-1]) == (512, 512)

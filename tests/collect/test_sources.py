@@ -50,5 +50,5 @@ def test_a_go_no_go_learns_from_no_relative(monkeypatch):
     config = gonogo.Config((), names)
     assert gonogo.held_out(config, data, rows, "balance-ppo") == ["gymnax/catch", "gymnax/pendulum", "gymnax/swingup-ppo"]
     assert gonogo.held_out(config, data, rows, "pendulum") == ["gymnax/cartpole", "gymnax/balance-ppo", "gymnax/catch"]
-    with pytest.raises(InvalidValue, match="other than balance, balance-ppo, cartpole"):
+    with pytest.raises(InvalidValue, match="other than CartPole-v1, balance, balance-ppo, cartpole"):
         gonogo.held_out(config, data[:2], rows, "cartpole")

@@ -109,8 +109,8 @@ def full(name: str) -> str:
 def relatives(task: str) -> frozenset[str]:
     """The tasks of the same environment, `task` among them: who leaves it out of what is learned from leaves out all of them.
 
-    Of one environment are gymnax's tasks of its id, with and without the family's prefix, the live task of that id, and the one
-    under a compiled learner. A task of another family is its own only one.
+    Of one environment are gymnax's tasks of its id, with and without the prefix, the live task of that id, and the one under
+    a compiled learner. A task of another family is its own only one.
     """
     base = short(task)
     env = SOURCES[base].id if base in SOURCES else base.removeprefix(f"{ENVPOOL}/")
