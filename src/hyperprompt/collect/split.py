@@ -30,7 +30,8 @@ def split() -> dict[Part, tuple[str, ...]]:
 
 def part_of(task: str) -> Part | None:
     """The part of a task, under whatever learner, version or name of EnvPool's; None for one that the split does not know."""
-    return next((part for part, tasks in split().items() if _bare(task) in map(_bare, tasks)), None)
+    bare = _bare(task)
+    return next((part for part, tasks in split().items() if bare in map(_bare, tasks)), None)
 
 
 def _bare(task: str) -> str:

@@ -245,11 +245,10 @@ class LLMController:
         run = int.from_bytes(hashlib.sha256(state.run.encode()).digest()[:8], "little")
         steps = step_sizes(probabilities_SK, self.choice, np.random.default_rng([self.seed, run, state.index]))
         shot = f", after expert run {shots.choose(self._shots, state).run!r}" if self._shots else ""
+        moved = [each for each in zip(names, steps, probabilities_SK, strict=True) if self._moves(each[0])]
         return MetaAction(
-            delta={name: step for name, step in zip(names, steps, strict=True) if self._moves(name)},
-            probabilities={
-                name: tuple(map(float, p)) for name, p in zip(names, probabilities_SK, strict=True) if self._moves(name)
-            },
+            delta={name: step for name, step, _ in moved},
+            probabilities={name: tuple(map(float, p)) for name, _, p in moved},
             prompt_sha256=prompt_sha256,
             note=self.choice + (", calibrated" if self.calibrate else "") + shot,
         )

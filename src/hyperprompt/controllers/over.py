@@ -32,9 +32,9 @@ class Over:
         """What cannot work is known before a run begins; see the controllers."""
         if prepare := getattr(self.upper, "prepare", None):
             prepare(states)
-        rest = [below for state in states if len((below := self._rest(state)).space)]
-        if (prepare := getattr(self.lower, "prepare", None)) and (rest or not states):
-            prepare(rest)
+        left = [state for state in map(self._rest, states) if len(state.space)]
+        if (prepare := getattr(self.lower, "prepare", None)) and (left or not states):
+            prepare(left)
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         rest = [self._rest(state) for state in states]

@@ -207,7 +207,8 @@ def _check(case: Case, seed: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise InvalidValue(f"agent.{name} must be a positive number, not {value!r}")
     if isinstance(method, TunerMethod):
-        for problem in [tuning.search_problem(config, method.trials, search) for search in case.suite.searches]:
-            registry.create(method.tuner, problem)
-        first = tuning.arguments(problem.space, problem.space.defaults)
+        for search in case.suite.searches:
+            registry.create(method.tuner, tuning.search_problem(config, method.trials, search))
+        space = tuning.search_space(config)
+        first = tuning.arguments(space, space.defaults)
         resolved_arguments(config.algorithm, config.library, first)

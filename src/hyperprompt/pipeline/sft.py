@@ -46,11 +46,12 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     begun = time.perf_counter()
     controller = _controller(config)
     read = _read(config.data, config.algorithms)
-    for task in sorted({c.task for c in read}):
+    tasks = sorted({c.task for c in read})
+    for task in tasks:
         if (part := split.part_of(task)) not in ("source", None):
             raise InvalidValue(f"{task} is a {part} task: decisions from it are never trained on (docs/split.md)")
-    for task in set(config.without) - {c.task for c in read}:
-        raise UnknownName("task in without", task, sorted({c.task for c in read}))
+    for task in set(config.without).difference(tasks):
+        raise UnknownName("task in without", task, tasks)
     source = [c for c in read if c.task not in config.without]
     validation = _read(config.validation, config.algorithms)
     asked = (config.labels == "pooled" and not config.teacher) or validation

@@ -44,12 +44,8 @@ def main(
     algorithm: str = "ppo",
 ) -> None:
     """Score controllers on every checkpoint of these datasets."""
-    checkpoints = [c for folder in data for c in dataset.read(folder, (algorithm,))]
-    result = {
-        "data": [str(p) for p in data],
-        "checkpoints": len(offline.branched(checkpoints)),
-        "arms": score(controller, checkpoints),
-    }
+    checkpoints = offline.branched([c for folder in data for c in dataset.read(folder, (algorithm,))])
+    result = {"data": [str(p) for p in data], "checkpoints": len(checkpoints), "arms": score(controller, checkpoints)}
     atomic_write(out, to_json({**result, "versions": versions()}, indent=1) + "\n")
 
 
