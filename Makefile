@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # A CPU build where pip finds one; name another build for another accelerator: make setup TORCH='torch==2.13.0+cu130'
 TORCH ?= torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Processes side by side, for the tests and for meta-train.
+JOBS ?= 2
 # Small networks train many times slower on several threads; the language model takes all cores for its own passes.
 export OMP_NUM_THREADS ?= 1
 
@@ -29,10 +31,10 @@ demo: setup  ## train LunarLander twice at the same time, static and under the l
 	$(BIN)/python -m hyperprompt demo
 
 test: setup lint  ## the default test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-all: setup lint  ## every test, the slow ones too
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -m '' -n $(JOBS) --dist worksteal
 
 bench: setup  ## measurements, as ratios within one run
 	$(BIN)/python -m benchmarks
@@ -50,8 +52,6 @@ meta-train-tiny: setup  ## the whole chain of meta-training in about a minute, t
 	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set held_out=0.5 --set sharpness=1 \
 	    --set exchanged=1 --set choice=likeliest --set 'teacher=$(TEACHER)' --out runs/meta-tiny/llm
 	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
-
-JOBS ?= 2
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
