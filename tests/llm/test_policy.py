@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from hyperprompt.errors import InvalidValue, ModelUnavailable
-from hyperprompt.llm import threads as threading
 from hyperprompt.llm import weights
 from hyperprompt.llm.policy import SlotPolicy, agrees, slot_logits
+from hyperprompt.llm.threads import all_cores
 from hyperprompt.llm.tokens import ACTIONS, CHARACTERS, Encoder, Tokens
 from hyperprompt.llm.weights import LanguageModel
 
@@ -184,7 +184,7 @@ def test_neither_random_state_nor_threads_are_touched(gpt2):
     try:
         SlotPolicy(gpt2, encoder, [encoder.encode(HEADS[0]).ids]).append(rows(encoder, 1))
         assert torch.get_num_threads() == 1
-        with pytest.raises(RuntimeError), threading.all_cores():
+        with pytest.raises(RuntimeError), all_cores():
             raise RuntimeError
         assert torch.get_num_threads() == 1
     finally:
@@ -203,16 +203,3 @@ def test_non_finite_weights_are_passed_on(gpt2):
         finally:
             weight.copy_(saved)
     assert np.isnan(logp).all()
-
-
-def test_a_busy_machine_gets_one_thread_and_is_tried_again():
-    threads = threading.Threads(2)
-    taken = []
-    for _ in range(20):
-        taken.append(threads.next())
-        threads.report(taken[-1], wall=1.0, cpu=1.3)
-    assert taken == [2, 1, 1, 2, 1, 1, 1, 1, 2, *[1] * 8, 2, 1, 1]
-    while threads.next() == 1:
-        pass
-    threads.report(2, wall=1.0, cpu=1.95)
-    assert threads.next() == 2

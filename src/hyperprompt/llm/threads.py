@@ -1,64 +1,91 @@
-"""How many threads a pass of the language model takes: every core, unless others are at work on them.
+"""How many threads a pass of the language model takes: as many as there were cores for it since the last one.
 
-The RL training beside us runs on one thread, and its number is restored after every pass. Threads of one matrix product wait
-for each other: with a single other process on two cores a pass took 1.4 to 2.0 s on two threads and 0.2 s on one.
+    threads = (core-seconds idle + core-seconds of this process and its children) / seconds
+
+The RL training in this process stands still during a pass, so what it took is there to be taken; what other processes took is
+not. Threads of one matrix product wait for each other: with another process at work on two cores a pass takes 1.4 to 5 s on
+two threads, and 0.2 to 0.4 on one.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import psutil
 import torch
 
-_SHARE = 0.85
-"""Share of the cores' time below which a pass is taken to have been interrupted by others."""
-_LONGEST = 32
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_ROUNDING = 0.3
+"""What may be missing of a core for it to count: the machine's own work, and clocks that tick a hundred times a second."""
+_SHORTEST = 0.2
+"""Seconds below which such clocks say nothing; the last answer stands."""
+
+
+def cores() -> int:
+    """Cores this process may use: those of its affinity, and no more than a container's quota (cgroup v2) pays for."""
+    count = len(_affinity())
+    with suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text().split()
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
+def _affinity() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def ours_or_idle() -> float:
+    """Core-seconds so far that this process and its children took, or nobody."""
+    idle = sum(cpu.idle for number, cpu in enumerate(psutil.cpu_times(percpu=True)) if number in _affinity())
+    ours = time.process_time()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            times = child.cpu_times()
+            ours += times.user + times.system
+    return float(idle) + ours
 
 
 class Threads:
-    """Takes one thread for a while after a pass on all cores that did not get them, then tries again.
+    """Answers from two readings of the clocks; the first interval begins with the object.
 
-    The while doubles with every failure, from two passes to 32, so that a false alarm costs little and a busy machine not
-    much more.
+    Args:
+        cores: the most threads to take.
+        available: core-seconds so far that could have been ours.
+        clock: seconds.
     """
 
-    def __init__(self, cores: int) -> None:
-        self.cores = cores
-        self._alone = 0
-        self._wait = 1
+    def __init__(
+        self, cores: int, available: Callable[[], float] = ours_or_idle, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._cores, self._available, self._clock = cores, available, clock
+        self._last = clock(), available()
+        self._threads = 1
 
     def next(self) -> int:
         """Threads for the pass to come."""
-        if self._alone > 0:
-            self._alone -= 1
-            return 1
-        return self.cores
-
-    def report(self, threads: int, wall: float, cpu: float) -> None:
-        """What the pass took: seconds on the wall's clock, and of processor time over all threads."""
-        if threads == 1:
-            return
-        if cpu < _SHARE * threads * wall:
-            self._wait = min(2 * self._wait, _LONGEST)
-            self._alone = self._wait
-        else:
-            self._wait = 1
+        now = self._clock(), self._available()
+        seconds, core_seconds = now[0] - self._last[0], now[1] - self._last[1]
+        if seconds >= _SHORTEST:
+            self._last = now
+            self._threads = min(self._cores, max(1, int(core_seconds / seconds + _ROUNDING)))
+        return self._threads
 
 
-_THREADS = Threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+_THREADS = Threads(cores())
 
 
 @contextmanager
 def all_cores() -> Iterator[None]:
     """Torch on as many threads as help within the block, and on as many as before after it."""
-    before, threads = torch.get_num_threads(), _THREADS.next()
-    torch.set_num_threads(threads)
-    wall, cpu = time.perf_counter(), time.process_time()
+    before = torch.get_num_threads()
+    torch.set_num_threads(_THREADS.next())
     try:
         yield
     finally:
-        _THREADS.report(threads, time.perf_counter() - wall, time.process_time() - cpu)
         torch.set_num_threads(before)
