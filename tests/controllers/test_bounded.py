@@ -76,6 +76,22 @@ def test_where_only_a_time_limit_ends_episodes_the_discount_is_short(state: Stat
     assert after(replace(timed, space=timed.space.starting_at({"gamma": 0.95})))["gamma"] == pytest.approx(0.95)
 
 
+def test_there_it_is_halved_while_the_critic_explains_little(state: States) -> None:
+    def held(gamma: float, explained: float, first: float = 0.99, asked: float = 0.0) -> float:
+        now = lengths(partial(state, explained_variance=explained), 1000.0, 1000.0)
+        begun = replace(now, space=now.space.starting_at({"gamma": first}), theta={**now.theta, "gamma": gamma})
+        return after(begun, gamma=asked)["gamma"]
+
+    assert held(0.99, 0.1) == pytest.approx(0.96)
+    assert held(0.96, -3.0, asked=1.0) == pytest.approx(0.92), "whoever asks for more"
+    assert held(0.92, 0.1) == pytest.approx(0.9), "no shorter than ten steps"
+    assert held(0.85, 0.1, first=0.85) == pytest.approx(0.85), "but where it began so"
+    assert held(0.92, 0.3, asked=1.0) == pytest.approx(0.92), "what it follows stays"
+    assert held(0.99, float("nan")) == pytest.approx(0.98), "nothing is known of the critic"
+    falls = lengths(partial(state, explained_variance=0.1), 900.0, 1000.0)
+    assert after(falls)["gamma"] == 0.99, "episodes that end by themselves"
+
+
 def test_it_is_not_where_that_is_not_known_or_not_wanted(state: States) -> None:
     assert after(lengths(state, 1000.0))["gamma"] == 0.99, "one interval says nothing yet"
     assert after(lengths(state, 1000.0, 999.0))["gamma"] == 0.99, "an episode ended by itself"

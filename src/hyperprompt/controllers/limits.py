@@ -19,24 +19,31 @@ def trusted_rate(state: MetaState) -> float | None:
     return float(state.theta["learning_rate"] * 2.0 ** min(max(octaves, -1.0), 1.0))
 
 
-ENDLESS = 0.98
-"""The discount of tasks that only a time limit ends: what an action does there shows within some fifty steps, and returns over
-more only add variance (results/validation). RL Baselines3 Zoo has it for PPO on HalfCheetah."""
+ENDLESS, SHORTEST = 0.98, 0.9
+"""Discounts of tasks that only a time limit ends. Where the critic follows, the first: what an action does there shows within
+some fifty steps, and returns over more only add variance (results/validation). RL Baselines3 Zoo has it for PPO on
+HalfCheetah. Where the critic does not follow, down to the second."""
+EXPLAINED = 0.2
+"""Share of the returns' variance: a critic that explains less leaves advantages little but noise. `horizon` has the same."""
 
 
 def longest_discount(state: MetaState) -> float | None:
     """The discount whose horizon 1 / (1 - gamma) is the mean length of the last episodes, or the run's first one if that is
     longer; None where no episode has ended.
 
-    Of PPO it is ENDLESS where all episodes of the run were equally long and their returns differ: a time limit ends them, and
-    rewards come on the way. A run that begins above the default, as whoever cares for the far future begins it, keeps that.
+    Of PPO, where all episodes of the run were equally long and their returns differ, a time limit ends them and rewards come
+    on the way: there it is ENDLESS, or the run's own if that is lower, and while the critic explains less than EXPLAINED half
+    of that horizon, down to SHORTEST's. A run that begins above the default, as whoever cares for the far future begins it,
+    keeps that.
     """
     if not (lengths := reported(state, "episode_length")):
         return None
     first = float(state.space["gamma"].default)
     timed = len(lengths) > 1 and min(lengths) == max(lengths) and reported(state, "return_std")[-1] > 0.0
     if state.task.algorithm == "ppo" and timed and first <= for_algorithm("ppo")["gamma"].default:
-        return min(first, ENDLESS)
+        longest = min(first, ENDLESS, state.theta["gamma"])
+        fit = reported(state, "explained_variance")
+        return min(longest, max(SHORTEST, 1.0 - 2.0 * (1.0 - longest))) if fit and fit[-1] < EXPLAINED else longest
     return max(first, 1.0 - 1.0 / max(lengths[-1], 1.0))
 
 
