@@ -47,11 +47,13 @@ bench-smoke: setup  ## a small benchmark of controllers and a tuner, about five 
 
 TEACHER = horizon over schedule:results/adapter/teacher-schedule.yaml
 
-meta-train-tiny: setup  ## the whole chain of meta-training in about a minute, to see that it works: runs/meta-tiny
+meta-train-tiny: setup  ## the whole chain of meta-training in about a minute, to see that it works: runs/meta-tiny, made anew
+	rm -rf runs/meta-tiny
 	$(BIN)/python -m hyperprompt collect collections/roll-tiny.yaml --out runs/meta-tiny/rolls
 	$(BIN)/python -m hyperprompt sft --preset tiny --data runs/meta-tiny/rolls --set held_out=0.5 --set sharpness=1 \
 	    --set exchanged=1 --set choice=likeliest --set 'teacher=$(TEACHER)' --out runs/meta-tiny/llm
-	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet
+	$(BIN)/python -m hyperprompt train CartPole-v1 --controller llm:runs/meta-tiny/llm/model --steps 8192 --quiet \
+	    --out runs/meta-tiny/run
 
 meta-train: setup  ## the chain at full size, resumable: hours on two cores (docs/sft.md); runs/meta/llm/model
 	$(BIN)/python -m hyperprompt collect collections/roll.yaml --out runs/meta/rolls --jobs $(JOBS)
