@@ -42,7 +42,8 @@ def _affinity() -> set[int]:
 
 def ours_or_idle() -> float:
     """Core-seconds so far that this process and its children took, or nobody."""
-    idle = sum(cpu.idle for number, cpu in enumerate(psutil.cpu_times(percpu=True)) if number in _affinity())
+    allowed = _affinity()
+    idle = sum(cpu.idle for number, cpu in enumerate(psutil.cpu_times(percpu=True)) if number in allowed)
     ours = time.process_time()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
