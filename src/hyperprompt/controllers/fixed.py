@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from hyperprompt.controllers.limits import trusted_rate
+from hyperprompt.controllers.limits import EXPLAINED, trusted_rate
 from hyperprompt.core import STEPS, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import Theta, for_algorithm
@@ -141,7 +141,7 @@ class Horizon:
 
     name = "horizon"
     requires = ("gamma",)
-    trusted, longest = 0.2, 400.0
+    trusted, longest = EXPLAINED, 400.0
 
     def decide(self, states: Sequence[MetaState]) -> list[MetaAction]:
         return [self._decide(state) for state in states]
