@@ -2,18 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from hyperprompt import HyperPromptCallback
 from hyperprompt.callback import Report
 from hyperprompt.core import MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, RunFolderError, UnknownName
+from hyperprompt.evaluation.metrics import auc
 from hyperprompt.runs import RunFolder
 
 
@@ -287,6 +292,92 @@ def test_a_training_in_pieces_is_one_run(tmp_path: Path) -> None:
     whole.learn(512, callback=HyperPromptCallback("anneal", run_dir=tmp_path / "whole", every=64))
     expected = [d.theta_after["learning_rate"] for d in RunFolder.open(tmp_path / "whole").decisions()]
     assert rates == pytest.approx(expected)
+
+
+def test_pieces_shorter_than_an_interval_share_it(tmp_path: Path) -> None:
+    def decisions(pieces: int) -> list[int]:
+        script, model = Script(), ppo()
+        folder = tmp_path / str(pieces)
+        callback = HyperPromptCallback(script, run_dir=folder, total_steps=1024, every=512)
+        for _ in range(pieces):
+            model.learn(1024 // pieces, callback=callback, reset_num_timesteps=False)
+        written = RunFolder.open(folder)
+        assert written.result() is not None
+        assert written.progress()["step"] == [i.step for i in callback.meta_run.intervals]
+        return [state.step for state in script.seen]
+
+    assert decisions(16) == decisions(1)
+
+
+def test_a_stop_by_another_callback_keeps_the_interval_it_cut(tmp_path: Path) -> None:
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            return self.num_timesteps < 300
+
+    callback = HyperPromptCallback("static", run_dir=tmp_path / "run", every=256)
+    ppo().learn(1024, callback=[callback, Stop()])
+    assert [i.step for i in callback.meta_run.intervals][-1] == 300
+
+
+def test_a_callback_goes_on_after_an_exception(tmp_path: Path) -> None:
+    class Fail(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 200:
+                raise KeyboardInterrupt
+            return True
+
+    model, callback = ppo(), HyperPromptCallback("static", run_dir=tmp_path / "run", every=64, total_steps=512)
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(512, callback=[callback, Fail()])
+    model.learn(512 - model.num_timesteps, callback=callback, reset_num_timesteps=False)
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.result() is not None
+    assert folder.progress()["step"][-1] >= 512
+
+
+def test_a_model_with_steps_behind_it_is_judged_by_those_of_the_run(tmp_path: Path) -> None:
+    model = ppo()
+    model.learn(512)
+    model.learn(512, callback=HyperPromptCallback("static", run_dir=tmp_path / "run", every=64), reset_num_timesteps=False)
+    folder = RunFolder.open(tmp_path / "run")
+    result, progress = folder.result(), folder.progress()
+    assert result is not None
+    assert result["gradient_updates"] == 8 * 2, "eight rollouts of this run, two epochs of one batch each"
+    returns = progress["return_mean"]
+    assert result["auc"] == pytest.approx(auc([at - 512 for at in progress["step"]], returns, 512))
+
+
+def test_environments_changed_between_pieces_are_watched_as_they_are(tmp_path: Path) -> None:
+    model, callback = ppo(), HyperPromptCallback("static", every=64, total_steps=1024)
+    model.learn(512, callback=callback)
+    model.set_env(DummyVecEnv([lambda: gym.make("CartPole-v1")]))  # no Monitor
+    model.learn(512, callback=callback, reset_num_timesteps=False)
+    assert "return_mean" in callback.meta_run.intervals[-1].signals.values
+
+
+class Locked(gym.Env[Any, Any]):
+    """An environment of a script: no id, and nothing of it survives pickling."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+    def reset(self, **_: Any) -> Any:
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_environments_in_other_processes_are_not_asked_for_themselves() -> None:
+    model = PPO("MlpPolicy", SubprocVecEnv([Locked, Locked]), n_steps=32, batch_size=32, n_epochs=1, device="cpu")
+    callback = HyperPromptCallback("static", every=64)
+    model.learn(128, callback=callback)
+    assert model.env is not None
+    model.env.close()
+    assert callback.meta_run.task.env == "Locked"
 
 
 def test_a_killed_training_in_pieces_decides_nothing_twice(tmp_path: Path) -> None:

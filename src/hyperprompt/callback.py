@@ -93,6 +93,7 @@ class HyperPromptCallback(BaseCallback):
         self._seed = seed
         self.meta: MetaRun | None = None
         self.recorder: Recorder | None = None
+        self.collector: SignalCollector
         self.decision: Decision | None = None
         self.adapt_seconds = 0.0
         self._earlier_seconds = 0.0
@@ -115,6 +116,7 @@ class HyperPromptCallback(BaseCallback):
             self._begin(total)
         else:  # learn() was called once more to go on
             self.meta.extend(total)
+            self.collector = self.collector.renewed()
             if self.recorder:
                 self.recorder.reopen(total)
         self._schedule = IntervalSchedule(total - self.meta_run.first_step, update_steps(self.model), self.every)
@@ -130,15 +132,21 @@ class HyperPromptCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.collector.update()
-        interval = self._close_interval()
+        finished = self.num_timesteps >= self.meta_run.task.total_steps
+        stopped = self.num_timesteps < self.model._total_timesteps  # by another callback
+        # A piece of a longer training leaves its last interval open for the next piece.
+        over = finished or stopped or self.num_timesteps >= self._next
+        interval = self._close_interval() if over else None
         self._earlier_seconds = self.wall_seconds
         self._started = time.perf_counter()
         if interval is not None:
             self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
         if self.recorder:
-            self._checkpoint()
-            if self.num_timesteps >= self.meta_run.task.total_steps:  # else another callback stopped it: not finished
-                self.recorder.result(self.meta_run, self.num_timesteps, self.wall_seconds, self.adapt_seconds)
+            if over:
+                self._checkpoint()
+            if finished:
+                updates = self.meta_run.agent.updates() - self._first_updates
+                self.recorder.result(self.meta_run, self.num_timesteps, updates, self.wall_seconds, self.adapt_seconds)
             self.recorder.close()
         self._report(interval)
 
@@ -165,7 +173,7 @@ class HyperPromptCallback(BaseCallback):
         self.meta = MetaRun(agent, task, space, f"{task.env}/{self.seed}", self.num_timesteps, self.bounds)
         if prepare := getattr(self.controller, "prepare", None):
             prepare([self.meta.state(self.num_timesteps)])  # what cannot work stops the run before a folder is made
-        self.collector = SignalCollector(agent)
+        self.collector, self._first_updates = SignalCollector(agent), agent.updates()
         self.decision, self._next, self._rejected = None, self.num_timesteps, 0
         self._earlier_seconds, self.adapt_seconds = 0.0, 0.0
         if self.run_dir is not None:

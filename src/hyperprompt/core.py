@@ -95,6 +95,8 @@ class MetaState:
     step: int
     theta: Theta
     intervals: tuple[Interval, ...] = ()
+    first_step: int = 0
+    """Environment steps the model had behind it before this run, at its first decision."""
 
     @property
     def progress(self) -> float:
@@ -119,6 +121,7 @@ class MetaState:
             step=data["step"],
             theta=data["theta"],
             intervals=tuple(_interval(i) for i in data["intervals"]),
+            first_step=data.get("first_step", 0),
         )
 
 

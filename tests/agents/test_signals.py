@@ -120,6 +120,15 @@ def test_returns_are_of_raw_rewards_of_episodes_that_ended(monitor: bool, normal
     assert second.episodes == 3
 
 
+def test_an_episode_that_began_before_is_no_episode_of_the_run() -> None:
+    model = PPO("MlpPolicy", DummyVecEnv([lambda: Countdown(12)]), n_steps=8, batch_size=8, n_epochs=1, device="cpu")
+    model.learn(8)
+    callback = Watch(wrap(model))
+    model.learn(24, callback=callback, reset_num_timesteps=False)
+    lengths = {s.values["episode_length"] for s in callback.signals if s.episodes}
+    assert lengths == {12.0}, "not the last four steps of the first"
+
+
 def test_no_episode_no_return() -> None:
     (signals, *_) = watch(PPO("MlpPolicy", Countdown(100), n_steps=16, batch_size=8, device="cpu"), 32, every=16)
     assert signals.episodes == 0

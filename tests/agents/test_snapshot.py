@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from arms import BEFORE, build, equal, start, train
+from stable_baselines3 import PPO
+from stable_baselines3.common.monitor import Monitor
 
 from hyperprompt.agents import snapshots, wrap
 from hyperprompt.agents.base import ModelAgent
@@ -86,6 +90,19 @@ def test_a_snapshot_is_a_plain_tree() -> None:
     _, saved = start("sac", normalise=True)
     assert leaves(saved) <= {torch.Tensor, int, float, str, bool, type(None)}
     assert saved["counters"]["num_timesteps"] == BEFORE
+
+
+def test_words_of_a_monitor_are_left_out_of_a_snapshot() -> None:
+    class Told(gym.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            *rest, info = self.env.step(action)
+            return *rest, {**info, "outcome": "fell", "goal": None, "height": np.float32(2.0)}
+
+    env = Monitor(Told(gym.make("CartPole-v1")), info_keywords=("outcome", "goal", "height"))
+    model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, device="cpu")
+    model.learn(128)
+    infos = wrap(model).snapshot()["episodes"]["info"]
+    assert {name for info in infos for name in info} == {"r", "l", "t", "height"}
 
 
 def test_a_snapshot_of_something_else_is_refused() -> None:

@@ -40,7 +40,8 @@ def lengths(state: States, *lengths: float, **values: float) -> MetaState:
     return replace(
         now,
         intervals=tuple(
-            replace(i, signals=replace(i.signals, values={**i.signals.values, "episode_length": length})) for i, length in done
+            replace(i, signals=replace(i.signals, values={**i.signals.values, **values, "episode_length": length}))
+            for i, length in done
         ),
     )
 
@@ -74,6 +75,8 @@ def test_where_only_a_time_limit_ends_episodes_the_discount_is_short(state: Stat
     assert after(timed, gamma=2.0)["gamma"] == pytest.approx(0.98)
     assert after(timed)["gamma"] == pytest.approx(0.98), "though nobody asks"
     assert after(replace(timed, space=timed.space.starting_at({"gamma": 0.95})))["gamma"] == pytest.approx(0.95)
+    single = lengths(state, 1000.0, 1000.0, return_std=0.0)
+    assert after(single)["gamma"] == pytest.approx(0.98), "one episode an interval, of different returns"
 
 
 def test_there_it_is_halved_while_the_critic_explains_little(state: States) -> None:
@@ -96,7 +99,7 @@ def test_it_is_not_where_that_is_not_known_or_not_wanted(state: States) -> None:
     assert after(lengths(state, 1000.0))["gamma"] == 0.99, "one interval says nothing yet"
     assert after(lengths(state, 1000.0, 999.0))["gamma"] == 0.99, "an episode ended by itself"
     assert after(lengths(state, 900.0, 1000.0, 1000.0))["gamma"] == 0.99, "it has learned to last"
-    assert after(lengths(state, 200.0, 200.0, return_std=0.0))["gamma"] == 0.99, "nothing was rewarded yet"
+    assert after(lengths(state, 200.0, 200.0, return_std=0.0, return_mean=0.0))["gamma"] == 0.99, "nothing was rewarded yet"
     assert after(lengths(partial(state, algorithm="sac"), 1000.0, 1000.0))["gamma"] == 0.99, "it was not measured there"
     chosen = lengths(state, 1000.0, 1000.0)
     chosen = replace(chosen, space=chosen.space.starting_at({"gamma": 0.999}), theta={**chosen.theta, "gamma": 0.999})

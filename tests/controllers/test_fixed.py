@@ -149,6 +149,8 @@ def test_a_schedule_s_steps_lead_from_wherever_the_run_stands(state: States, tmp
     assert steps.decide([crossing])[0].delta == {"learning_rate": pytest.approx(-2.0)}
     beyond = replace(later, step=90_000, intervals=(replace(ends[0], step=60_000), replace(ends[1], step=90_000)))
     assert steps.decide([beyond])[0].delta == {"learning_rate": 0.0}
+    continued = replace(state(1), step=70_000, first_step=60_000)
+    assert steps.decide([continued])[0].delta == {"learning_rate": 0.0}, "the step was taken at its first decision"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,13 @@ def test_progress_is_that_of_the_whole_budget(live: Build) -> None:
         run.advance(settings["steps"] // 5)
         assert run.model._current_progress_remaining == pytest.approx(0.8)
         assert run.state().progress == pytest.approx(0.2)
+
+
+def test_its_model_can_be_saved(live: Build, tmp_path: Path) -> None:
+    run = live(PPO)
+    run.model.save(tmp_path / "model.zip")
+    loaded = type(run.model).load(tmp_path / "model.zip", device="cpu")
+    assert "_update_current_progress_remaining" not in vars(loaded)
 
 
 @pytest.mark.parametrize("settings", RUNS)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
+
+from hyperprompt.errors import InvalidValue
 
 
 def update_steps(model: BaseAlgorithm) -> int:
@@ -18,16 +22,18 @@ def update_steps(model: BaseAlgorithm) -> int:
 
 
 def env_name(model: BaseAlgorithm) -> str:
-    """The id under which Gymnasium made the environment, or its class's name."""
+    """The id under which Gymnasium made the environment, or its class's name.
+
+    Only a string is asked of the environments: those in other processes need not survive pickling, nor their specs.
+    """
     assert model.env is not None
     try:
-        return str(model.env.get_attr("spec")[0].id)
-    except (AttributeError, IndexError, NotImplementedError):
-        pass
-    try:
-        return type(model.env.get_attr("unwrapped")[0]).__name__
-    except (AttributeError, IndexError, NotImplementedError):
+        text = model.env.env_method("__str__", indices=0)[0]
+    except (AttributeError, IndexError, NotImplementedError, InvalidValue):
         return type(model.env.unwrapped).__name__
+    # Gymnasium writes <Wrapper<Env<id>>>, or <Wrapper<Env instance>> of what has no id.
+    found = re.search(r"<([^<>]+?)(?: instance)?>+$", text)
+    return found.group(1) if found else "environment"
 
 
 def seed_at(seed: int, step: int, branch: int | None = None) -> int:
@@ -60,4 +66,7 @@ def fix_budget(model: BaseAlgorithm, total_steps: int) -> None:
     def update(num_timesteps: int, total_timesteps: int) -> None:
         model._current_progress_remaining = 1.0 - num_timesteps / total_steps
 
+    class_excludes = model._excluded_save_params
+    own = ["_update_current_progress_remaining", "_excluded_save_params"]
     model._update_current_progress_remaining = update  # type: ignore[method-assign]
+    model._excluded_save_params = lambda: [*class_excludes(), *own]  # type: ignore[method-assign]  # `save` pickles the rest

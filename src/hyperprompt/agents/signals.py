@@ -19,7 +19,7 @@ _GRADIENT_EVERY = 16
 
 
 class SignalCollector:
-    """Signals of one interval after the other. Make one at the start of each call of `learn`, when environments reset.
+    """Signals of one interval after the other, of one model on the environments it has now.
 
     Args:
         agent: whose training to watch.
@@ -30,9 +30,12 @@ class SignalCollector:
         self._agent = agent
         self._model: Any = agent.model
         n_envs = self._model.n_envs
-        self._monitored = _monitored(self._model.get_env())
+        self._env = self._model.get_env()
+        self._monitored = _monitored(self._env)
         self._running_return = np.zeros(n_envs)
         self._running_length = np.zeros(n_envs, dtype=np.int64)
+        starts = self._model._last_episode_starts
+        self._fragment = np.zeros(n_envs, bool) if starts is None else ~np.asarray(starts, bool)
         self._transitions = transitions
         self._on_policy = hasattr(self._model, "rollout_buffer")
         self._rows: dict[int, int] = {}
@@ -45,6 +48,10 @@ class SignalCollector:
         self._sampled: dict[int, Transition] = {}
         self._updates_seen = agent.updates()
         self._start()
+
+    def renewed(self) -> SignalCollector:
+        """Itself, or another one if the model was given other environments (`set_env`)."""
+        return self if self._env is self._model.get_env() else SignalCollector(self._agent, self._transitions)
 
     def _start(self) -> None:
         self._returns: list[float] = []
@@ -77,11 +84,12 @@ class SignalCollector:
         if episode is not None:
             self._returns.append(float(np.asarray(episode["r"]).item()))
             self._lengths.append(float(np.asarray(episode["l"]).item()))
-        elif not self._monitored:  # under a Monitor, `done` alone may only be a lost life
+        elif not self._monitored and not self._fragment[i]:  # under a Monitor, `done` alone may only be a lost life
             self._returns.append(float(self._running_return[i]))
             self._lengths.append(float(self._running_length[i]))
         self._running_return[i] = 0.0
         self._running_length[i] = 0
+        self._fragment[i] = False
 
     def _sample_rollout(self, row: int) -> None:
         # Read while the rollout grows: it is flattened by the update, and emptied before the next rollout is announced.

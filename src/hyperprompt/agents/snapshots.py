@@ -22,6 +22,7 @@ _COUNTERS = (
     "_n_calls",  # DQN: decides when the target network is updated
     "reset_idx",  # SBX: parameter resets done
 )
+_NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
 def to_plain(tree: Any) -> Any:
@@ -94,7 +95,7 @@ def episodes(model: Any) -> dict[str, Any] | None:
     if model.ep_info_buffer is None:
         return None
     return {
-        "info": [{k: float(v) for k, v in info.items() if np.ndim(v) == 0} for info in model.ep_info_buffer],
+        "info": [{k: float(v) for k, v in info.items() if isinstance(v, _NUMBERS)} for info in model.ep_info_buffer],
         "success": [float(s) for s in model.ep_success_buffer],
     }
 

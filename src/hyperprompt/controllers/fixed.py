@@ -193,7 +193,7 @@ class Schedule:
         if not self.relative:
             return toward(state, due)
         own = for_algorithm(state.task.algorithm)
-        last = state.intervals[-2].step if state.index > 1 else 0
+        last = state.intervals[-2].step if state.index > 1 else state.first_step
         before = (self._due(last / state.task.total_steps) if state.index else None) or own.defaults
         return MetaAction({n: own[n].delta(before[n], value) for n, value in due.items() if n in state.space.names})
 

@@ -32,14 +32,15 @@ def longest_discount(state: MetaState) -> float | None:
     longer; None where no episode has ended.
 
     Of PPO, where all episodes of the run were equally long and their returns differ, a time limit ends them and rewards come
-    on the way: there it is ENDLESS, or the run's own if that is lower, and while the critic explains less than EXPLAINED half
-    of that horizon, down to SHORTEST's. A run that begins above the default, as whoever cares for the far future begins it,
-    keeps that.
+    on the way: there it is ENDLESS, or the run's own if that is lower, and after an interval whose critic explained less than
+    EXPLAINED half of that horizon, down to SHORTEST's; it does not rise again. A run that begins above the default, as whoever
+    cares for the far future begins it, keeps that.
     """
     if not (lengths := reported(state, "episode_length")):
         return None
     first = float(state.space["gamma"].default)
-    timed = len(lengths) > 1 and min(lengths) == max(lengths) and reported(state, "return_std")[-1] > 0.0
+    differ = len(set(reported(state, "return_mean"))) > 1 or reported(state, "return_std")[-1] > 0.0
+    timed = len(lengths) > 1 and min(lengths) == max(lengths) and differ
     if state.task.algorithm == "ppo" and timed and first <= for_algorithm("ppo")["gamma"].default:
         longest = min(first, ENDLESS, state.theta["gamma"])
         fit = reported(state, "explained_variance")

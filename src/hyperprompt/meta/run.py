@@ -68,7 +68,7 @@ class MetaRun:
 
     def state(self, step: int) -> MetaState:
         """s_meta_t, for the controller to answer."""
-        return MetaState(self.name, self.task, self.space, step, self.theta(), tuple(self.intervals))
+        return MetaState(self.name, self.task, self.space, step, self.theta(), tuple(self.intervals), self.first_step)
 
     def apply(self, state: MetaState, answer: MetaAction | Exception, controller: str, seconds: float) -> Decision:
         """Puts the guarded answer in force and returns the journal's line. Values that do not change are not touched."""
@@ -104,7 +104,7 @@ class MetaRun:
     def load(self, data: Mapping[str, Any]) -> None:
         """Inverse of `to_dict`; puts the stored theta in force."""
         state = MetaState.from_dict(data["meta_state"])
-        self.space, self.intervals = state.space, list(state.intervals)
+        self.space, self.intervals, self.first_step = state.space, list(state.intervals), state.first_step
         self._latent, self._delta = dict(data["latent"]), dict(data["delta"])
         values, current = state.space.values(state.theta), self.agent.get()
         self.agent.set({name: value for name, value in values.items() if value != current[name]})

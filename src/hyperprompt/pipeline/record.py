@@ -87,7 +87,8 @@ class Recorder:
         self._error: Exception | None = None
 
     def reopen(self, steps: int) -> None:
-        """Goes on, to a budget of `steps`, in a folder that `close` has closed."""
+        """Goes on, to a budget of `steps`, in the folder, which an exception may have left open."""
+        self.close()
         self.folder = RunFolder.open(self.folder.path)
         self.folder.extend(steps)
 
@@ -135,11 +136,11 @@ class Recorder:
         state = {"run": run.to_dict(step), **counts, **clock}
         self._write(self.folder.save_checkpoint, step, run.agent.snapshot(), state)
 
-    def result(self, run: MetaRun, step: int, wall_seconds: float, adapt_seconds: float) -> None:
-        """result.json: AUC and final return of the curve in progress.csv, and what they cost."""
+    def result(self, run: MetaRun, step: int, updates: int, wall_seconds: float, adapt_seconds: float) -> None:
+        """result.json: AUC and final return of the curve in progress.csv, from the run's first step on, and what they cost."""
         self._wait()
-        config, progress = self.folder.config, self.folder.progress()
-        steps, returns = progress.get("step", []), progress.get("return_mean", [])
+        config, progress, total = self.folder.config, self.folder.progress(), run.task.total_steps - run.first_step
+        steps, returns = [at - run.first_step for at in progress.get("step", [])], progress.get("return_mean", [])
         self.folder.write_result(
             {
                 "env": run.task.env,
@@ -147,11 +148,11 @@ class Recorder:
                 "controller": config["controller"],
                 "seed": config["seed"],
                 "steps": step,
-                "auc": auc(steps, returns, run.task.total_steps),
-                "final_return": final_return(steps, returns, run.task.total_steps),
+                "auc": auc(steps, returns, total),
+                "final_return": final_return(steps, returns, total),
                 "wall_seconds": wall_seconds,
                 "adapt_seconds": adapt_seconds,
-                "gradient_updates": run.agent.updates(),
+                "gradient_updates": updates,
                 "decisions": self._decisions,
             }
         )
