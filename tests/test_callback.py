@@ -316,7 +316,7 @@ def test_a_stop_by_another_callback_keeps_the_interval_it_cut(tmp_path: Path) ->
 
     callback = HyperPromptCallback("static", run_dir=tmp_path / "run", every=256)
     ppo().learn(1024, callback=[callback, Stop()])
-    assert [i.step for i in callback.meta_run.intervals][-1] == 300
+    assert callback.meta_run.intervals[-1].step == 300
 
 
 def test_a_callback_goes_on_after_an_exception(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_model_with_steps_behind_it_is_judged_by_those_of_the_run(tmp_path: Pa
     assert result["auc"] == pytest.approx(auc([at - 512 for at in progress["step"]], returns, 512))
 
 
-def test_environments_changed_between_pieces_are_watched_as_they_are(tmp_path: Path) -> None:
+def test_environments_changed_between_pieces_are_watched_as_they_are() -> None:
     model, callback = ppo(), HyperPromptCallback("static", every=64, total_steps=1024)
     model.learn(512, callback=callback)
     model.set_env(DummyVecEnv([lambda: gym.make("CartPole-v1")]))  # no Monitor

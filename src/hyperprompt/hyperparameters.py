@@ -5,8 +5,8 @@ On its own scale a hyperparameter has a coordinate u(x) in which steps are added
     theta_{t+1} = clip(theta_t (+) delta_t)    with    u(theta (+) delta) = u(theta) + delta
 
 One unit of delta doubles a `log` or `integer` value, doubles the horizon 1/(1-x) of a `one_minus_log` value, and moves a
-`linear` one by a tenth of its range. A positive delta raises every value within the bounds; one
-outside is first brought to the bound, whichever way the step goes.
+`linear` one by a tenth of its range. A positive delta raises every value within the bounds; one outside is first
+brought to the bound, whichever way the step goes.
 """
 
 from __future__ import annotations

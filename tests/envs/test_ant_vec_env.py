@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
+from hyperprompt.agents.loop import env_name
 from hyperprompt.envs.ant import Morphology, mjcf, sample
 from hyperprompt.envs.ant.morphology import SPLITS
 from hyperprompt.envs.make import make
+from hyperprompt.envs.opaque import NoSubEnvironment
 from hyperprompt.errors import InvalidValue
 from hyperprompt.testing import VecEnvConformance
 
@@ -185,10 +188,16 @@ def test_a_wrong_number_of_actions_is_refused() -> None:
 
 
 @pytest.mark.slow
+def test_its_environments_are_no_objects_and_it_has_a_name_all_the_same() -> None:
+    env = make("ant/train-3", 2, 0)
+    with pytest.raises(NoSubEnvironment, match="no separate objects"):
+        env.env_method("render")
+    assert env_name(PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")) == "AntVecEnv"
+
+
 def test_ppo_learns_on_a_training_body() -> None:
     """The mean return of the last episodes is far above the first ones'."""
     import torch
-    from stable_baselines3 import PPO
 
     torch.set_num_threads(1)
     env = make("ant/train-1", 16, 0)

@@ -9,8 +9,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
-from hyperprompt.errors import InvalidValue
-
 
 def update_steps(model: BaseAlgorithm) -> int:
     """Environment steps of the smallest interval: one rollout of all environments."""
@@ -29,7 +27,7 @@ def env_name(model: BaseAlgorithm) -> str:
     assert model.env is not None
     try:
         text = model.env.env_method("__str__", indices=0)[0]
-    except (AttributeError, IndexError, NotImplementedError, InvalidValue):
+    except (AttributeError, IndexError, NotImplementedError):
         return type(model.env.unwrapped).__name__
     # Gymnasium writes <Wrapper<Env<id>>>, or <Wrapper<Env instance>> of what has no id.
     found = re.search(r"<([^<>]+?)(?: instance)?>+$", text)

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from hyperprompt.envs.ant.body import mjcf
 from hyperprompt.envs.ant.morphology import Morphology
+from hyperprompt.envs.opaque import NoSubEnvironment
 from hyperprompt.envs.seeding import draw, spread
 from hyperprompt.errors import InvalidValue
 
@@ -168,9 +169,9 @@ class AntVecEnv(VecEnv):
         return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        raise InvalidValue(f"cannot set {attr_name!r}: a body is fixed when its environments are made")
+        raise NoSubEnvironment(f"cannot set {attr_name!r}: a body is fixed when its environments are made")
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        raise InvalidValue(f"cannot call {method_name!r}: the environments of a body are no separate objects")
+        raise NoSubEnvironment(f"cannot call {method_name!r}: the environments of a body are no separate objects")
