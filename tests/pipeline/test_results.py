@@ -23,6 +23,13 @@ def test_the_key_follows_everything_that_decides_a_run(tmp_path: Path) -> None:
     assert results.key(parse(base)) != key
 
 
+def test_the_last_digits_which_depend_on_the_processor_are_no_other_run() -> None:
+    here, there = (parse({"env": "CartPole-v1", "agent": {"clip_range": c}}) for c in (0.1035971501772345, 0.1035971501772346))
+    assert here != there
+    assert results.key(here) == results.key(there)
+    assert results.key(here) != results.key(parse({"env": "CartPole-v1", "agent": {"clip_range": 0.1035971502}}))
+
+
 @pytest.mark.parametrize("controller", ["llm", "numeric", "an option"])
 def test_other_weights_in_the_same_folder_are_another_run(controller: str, tmp_path: Path) -> None:
     named = {"controller": f"{controller}:{tmp_path}"}

@@ -43,16 +43,26 @@ def key(config: RunConfig, **method: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """20 hexadecimal digits of the SHA-256 of `value` as canonical JSON: sorted keys, no spaces.
+    """20 hexadecimal digits of the SHA-256 of `value` as canonical JSON: sorted keys, no spaces, twelve digits a number.
+
+    A tuner's logarithms end in other last digits on another processor, and its trials are to be found again there.
 
     Raises:
         InvalidValue: a number that is not finite, which would leave no way to tell two settings apart.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(_rounded(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
         raise InvalidValue(f"every number of a run's settings must be finite: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def from_folder(folder: Path) -> Record:
