@@ -150,12 +150,13 @@ def plain(value: Any, where: str = "value") -> Any:
     raise InvalidValue(f"{where}: a {type(value).__name__} cannot be stored")
 
 
-def _finite(value: Any) -> Any:
+def map_floats(value: Any, change: Callable[[float], Any]) -> Any:
+    """JSON-like `value` with every float in it, however deep, changed; all else is as it was."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: map_floats(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [map_floats(item, change) for item in value]
+    return change(value) if isinstance(value, float) else value
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -164,7 +165,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
     Raises:
         InvalidValue: see `plain`.
     """
-    return json.dumps(_finite(plain(value)), indent=indent, allow_nan=False)
+    return json.dumps(map_floats(plain(value), lambda x: x if math.isfinite(x) else None), indent=indent, allow_nan=False)
 
 
 def _no_constant(name: str) -> NoReturn:

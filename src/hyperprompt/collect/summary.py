@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hyperprompt.collect import grid
 from hyperprompt.collect.gonogo import units
+from hyperprompt.durable import map_floats
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -74,7 +75,7 @@ def summarise(gonogo_file: Path, grid_file: Path) -> dict[str, Any]:
             for other in (*REFERENCES, arm.replace("student", "replay", 1))
             if any((task, arm) in table and (task, other) in table for task in names)
         }
-    rounded: dict[str, Any] = _rounded(result)
+    rounded: dict[str, Any] = map_floats(result, lambda x: round(x, 3))
     return rounded
 
 
@@ -83,9 +84,3 @@ def _against(table: Mapping[tuple[str, str], Floats], names: Sequence[str], arm:
     by_task = {task: difference(table, [task], arm, other) for task in shared}
     won = sum(found["mean"] > 0 for found in by_task.values())
     return {**difference(table, shared, arm, other), "tasks": len(shared), "won": won, "by_task": by_task}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(v) for name, v in value.items()}
-    return round(value, 3) if isinstance(value, float) else value

@@ -17,7 +17,7 @@ from typing import Any
 
 from hyperprompt.config import RunConfig
 from hyperprompt.controllers import registry
-from hyperprompt.durable import atomic_write, from_json, plain, to_json
+from hyperprompt.durable import atomic_write, from_json, map_floats, plain, to_json
 from hyperprompt.errors import InvalidValue, RunFolderError
 from hyperprompt.evaluation.metrics import auc, final_return
 from hyperprompt.records import versions
@@ -50,19 +50,12 @@ def digest(value: Any) -> str:
     Raises:
         InvalidValue: a number that is not finite, which would leave no way to tell two settings apart.
     """
+    rounded = map_floats(value, lambda x: float(f"{x:.12g}"))
     try:
-        text = json.dumps(_rounded(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(rounded, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
         raise InvalidValue(f"every number of a run's settings must be finite: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def from_folder(folder: Path) -> Record:
