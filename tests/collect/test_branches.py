@@ -14,6 +14,7 @@ from hyperprompt.collect.steer import LANES, Fleet, collector
 from hyperprompt.collect.tasks import Variant
 from hyperprompt.controllers.fixed import Static
 from hyperprompt.core import MetaAction
+from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import TUNED_BY_DEFAULT
 
 PPO, SAC = collector("lake"), collector("point")
@@ -116,6 +117,26 @@ def test_a_fork_goes_on_as_the_run_would_and_leaves_it_alone():
     assert (fleet.done, twin.done) == (1, 2)
     assert fleet.runs[1].meta.state(fleet.step) == before
     assert twin.go_on(most=1)["episodes"].shape == (1, LANES)
+
+
+def test_a_first_value_between_two_integers_is_the_one_that_is_trained_with():
+    fleet = Fleet(PPO, ["lake"], [Variant()], [1], 6, [{"n_epochs": 6.37}])
+    (run,) = fleet.runs
+    assert run.meta.theta()["n_epochs"] == 6
+    run.meta.apply(run.meta.state(0), MetaAction({"n_epochs": 0.02}), "test", 0.0)
+    assert run.meta.theta()["n_epochs"] == pytest.approx(6 * 2**0.02), "steps too small for a whole epoch add up"
+
+
+def test_a_controller_that_fails_stops_what_is_collected_of_it():
+    class Failing:
+        name = "failing"
+
+        def decide(self, states):
+            raise KeyError("n_epochs")
+
+    fleet = Fleet(PPO, ["lake"], [Variant()], [1], 6)
+    with pytest.raises(InvalidValue, match="failing failed on lake/1: KeyError: 'n_epochs'"):
+        fleet.decide(Failing())
 
 
 def test_branches_go_on_under_the_controller_to_the_end_of_the_run():

@@ -61,6 +61,7 @@ def test_test_tasks_are_always_refused_and_validation_tasks_unless_asked_for() -
         ("CoinrunEasy-v0", "test"),
         ("StarpilotHard-v0", "test"),
         ("LunarLander-v2", "validation"),
+        ("LunarLanderContinuous-v3", "validation"),
         ("NinjaMemory-v0", "validation"),
         ("CartPole-v0", "source"),
         ("MiniGrid-Empty-5x5-v0", None),

@@ -1,5 +1,7 @@
 """Best fixed settings, units and bootstrap intervals, from figures written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,5 +164,9 @@ def test_a_first_value_and_what_is_tuned_are_those_of_every_run(tmp_path):
     assert line["tag"] == "0.9"
     assert [point.keys() for point in line["path"]] == [{"learning_rate", "gae_lambda"}] * 3
     assert {point["gae_lambda"] for point in line["path"]} == {0.9}
+    with pytest.raises(InvalidValue, match=r"seeds \[1, 2\], not \[2\]: name another file"):
+        run(replace(config, seeds=(2,)), [], grids, out)
+    with pytest.raises(InvalidValue, match="updates 3, not 4"):
+        run(replace(config, updates=4), [], grids, out)
     with pytest.raises(UnknownName, match="gae_lambda"):
         run(Config(("lake",), (), ("static",), (1,), first={"gae_lambda": 0.9}, tag="untuned"), [], grids, out)

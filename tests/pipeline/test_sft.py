@@ -76,6 +76,18 @@ def test_a_finished_training_is_not_repeated_and_another_one_refused(tmp_path, d
         sft.run(config.model_copy(update={"seed": 1}), tmp_path / "run")
 
 
+def test_an_unfinished_training_goes_on_with_the_data_it_began_with_alone(tmp_path, data):
+    dataset.write(tmp_path / "own" / "a.parquet", lessons.checkpoints(range(30)), {})
+    config = read("short", {**data, "data": [tmp_path / "own"], **FAST, "epochs": 1, "arch": "mlp"})
+    first = sft.run(config, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    assert sft.run(config, tmp_path / "run")["after"] == first["after"]
+    (tmp_path / "run" / "result.json").unlink()
+    dataset.write(tmp_path / "own" / "b.parquet", lessons.checkpoints(range(40, 50)), {})
+    with pytest.raises(InvalidValue, match=r"own/manifest.json has changed since"):
+        sft.run(config, tmp_path / "run")
+
+
 def test_runs_of_one_name_in_two_folders_are_two_runs(tmp_path, data):
     dataset.write(tmp_path / "more" / "a.parquet", lessons.checkpoints(range(30)), {})
     config = read("short", {"data": [*data["data"], tmp_path / "more"], **FAST, "epochs": 1, "arch": "mlp", "held_out": 0.2})

@@ -6,11 +6,19 @@ import pytest
 from hyperprompt.errors import InvalidValue
 from hyperprompt.llm.tokens import Encoder
 from hyperprompt.llm.weights import load
+from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
-from hyperprompt.sft.examples import Augmentation, longest, prefix, sequence
+from hyperprompt.prompt.transcript import Transcriber
+from hyperprompt.sft.examples import Augmentation, longest, pieces, prefix
 from hyperprompt.testing import lessons
 
 PROMPT = PromptConfig(transitions=0)
+
+
+def sequence(example, prompt, encoder, **options):
+    """The one transcript of a run that is read whole."""
+    (piece,) = pieces(example, prompt, encoder, 8192, **options)
+    return piece
 
 
 @pytest.fixture
@@ -72,17 +80,36 @@ def test_labels_follow_their_hyperparameters_through_a_new_order(example, encode
 
 def test_a_subset_leaves_hyperparameters_out_and_equal_seeds_agree(example, encoder):
     often = Augmentation(subset=1.0, signals=1.0, task=0.5, history=0.5)
-    pieces = [sequence(example, PROMPT, encoder, rng=np.random.default_rng(s), augmentation=often) for s in (1, 1, 2, 3, 4)]
-    assert pieces[0].ids.tolist() == pieces[1].ids.tolist()
-    assert all(len(p.before) < 30 and len(p.before) % 6 == 0 for p in pieces)
-    assert len({len(p.ids) for p in pieces}) > 1
+    found = [sequence(example, PROMPT, encoder, rng=np.random.default_rng(s), augmentation=often) for s in (1, 1, 2, 3, 4)]
+    assert found[0].ids.tolist() == found[1].ids.tolist()
+    assert all(len(p.before) < 30 and len(p.before) % 6 == 0 for p in found)
+    assert len({len(p.ids) for p in found}) > 1
 
 
 def test_a_subset_leaves_something_that_has_labels(example, encoder):
     last = example.state.space.names[-1]
     run = dataclasses.replace(example, labels={i: {last: label[last]} for i, label in example.labels.items()})
     always = Augmentation(subset=1.0)
-    pieces = [sequence(run, PROMPT, encoder, rng=np.random.default_rng(seed), augmentation=always) for seed in range(8)]
-    assert {len(piece.before) for piece in pieces} == {len(run.labels)}
+    found = [sequence(run, PROMPT, encoder, rng=np.random.default_rng(seed), augmentation=always) for seed in range(8)]
+    assert {len(piece.before) for piece in found} == {len(run.labels)}
     with pytest.raises(InvalidValue, match="no labelled decision"):
         sequence(dataclasses.replace(example, labels={}), PROMPT, encoder, rng=np.random.default_rng(0), augmentation=always)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_a_long_run_is_scored_on_the_very_transcripts_that_a_controller_reads(example, encoder, rows):
+    prompt = dataclasses.replace(PROMPT, window=rows)
+    whole = sequence(example, PROMPT, encoder)
+    found = pieces(example, prompt, encoder, 8192)
+    read = Transcriber([prompt], lambda atoms: tuple(encoder.encode(atoms).ids), 8192)
+    wanted = {}
+    for i in range(example.state.index + 1):
+        transcript = read(prefix(example.state, i))
+        rows_read = template.rows(transcript.state, transcript.config, transcript.start)
+        wanted[transcript.start] = [*transcript.head_ids, *(t for row in rows_read for t in encoder.encode(row.atoms).ids)]
+    assert [p.ids.tolist() for p in found] == list(wanted.values())
+    assert sum(len(p.before) for p in found) == len(whole.before)
+    np.testing.assert_array_equal(np.concatenate([p.target for p in found]), whole.target)
+    assert all((p.ids[p.before + 1] == encoder.digits[3]).all() for p in found)
+    with pytest.raises(InvalidValue, match="do not fit"):
+        pieces(example, prompt, encoder, 60)

@@ -77,6 +77,21 @@ def test_copies_with_exchanged_signals_keep_their_runs_but_for_what_the_teacher_
     assert [e.state for e in labels.exchanged_examples(examples, teacher, 2, seed=4)] != [e.state for e in copies]
 
 
+def test_an_interval_without_a_return_is_not_given_another_task_s():
+    examples = labels.taught_examples(lessons.checkpoints(range(6)), KLAdaptive())
+    first, *others = examples
+
+    def silent(interval):
+        kept = {name: v for name, v in interval.signals.values.items() if not name.startswith("return")}
+        return replace(interval, signals=replace(interval.signals, values=kept))
+
+    bare = replace(first, state=replace(first.state, intervals=tuple(map(silent, first.state.intervals))))
+    copies = labels.exchanged_examples([bare, *others], KLAdaptive(), 3, seed=0)
+    ours = [interval.signals.values for e in copies[::6] for interval in e.state.intervals]
+    assert any("approx_kl" in values for values in ours)
+    assert not any(name.startswith("return") for values in ours for name in values)
+
+
 def test_a_teacher_that_reads_no_signal_has_no_copies():
     examples = labels.taught_examples(lessons.checkpoints(range(3)), Anneal())
     assert not labels.exchanged_examples(examples, Anneal(), 1, seed=0)

@@ -17,19 +17,24 @@ def main_effects(steps: Floats, scores: Floats, ridge: float = 0.05) -> tuple[Fl
     Fits score = a + sum_j (b_j d_j + c_j d_j^2) by ridge regression; the effect of a step is its part of the sum less that
     of keep. `steps`: (branches, hyperparameters) in units of the scale; `scores`: (branches,), in any unit.
 
+    Branches of one joint step share what its hyperparameters do together, so the errors come from the joint steps' means: what
+    main effects leave unexplained counts as noise. They leave out what the penalty takes from every effect.
+
     Raises:
         InvalidValue: arrays that do not fit together, or fewer than three branches.
     """
     if steps.ndim != 2 or scores.shape != steps.shape[:1] or len(scores) < 3:
         raise InvalidValue(f"steps {steps.shape} and scores {scores.shape}: need (branches, names), (branches,), 3 or more")
     n, names = steps.shape
-    design = np.concatenate([np.ones((n, 1)), steps, steps**2], axis=1)
-    penalty = n * ridge * np.diag([0.0] + [1.0] * (2 * names))
-    inverse = np.linalg.inv(design.T @ design + penalty)
-    beta = inverse @ design.T @ scores
-    residual = scores - design @ beta
-    freedom = max(1.0, n - float(np.trace(design @ inverse @ design.T)))
-    covariance = (residual @ residual / freedom) * inverse @ design.T @ design @ inverse
+    joint, which, count = np.unique(steps, axis=0, return_inverse=True, return_counts=True)
+    mean = np.bincount(which.ravel(), scores) / count
+    design = np.concatenate([np.ones((len(joint), 1)), joint, joint**2], axis=1)
+    weighted = design.T * count
+    inverse = np.linalg.inv(weighted @ design + n * ridge * np.diag([0.0] + [1.0] * (2 * names)))
+    beta = inverse @ weighted @ mean
+    residual = mean - design @ beta
+    freedom = max(1.0, len(joint) - float(np.trace(inverse @ weighted @ design)))
+    covariance = (count * residual**2).sum() / freedom * inverse @ weighted @ design @ inverse
     levels = np.asarray(STEPS)
     basis = np.stack([levels, levels**2], axis=1)
     effects, errors = np.empty((names, len(levels))), np.empty((names, len(levels)))

@@ -140,7 +140,11 @@ def mean_schedule(lines: Sequence[Mapping[str, Any]], updates: int) -> list[dict
 
 
 def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Path], out: Path) -> None:
-    """Append one line per task and arm to `out`; pairs that are there already are skipped."""
+    """Append one line per task and arm to `out`; pairs that are there already are skipped.
+
+    Raises:
+        InvalidValue: a pair that is there was run with other seeds, or for another length.
+    """
     rows = [row for path in grid_files for row in grid.load(path)]
     data = [c for path in branch_folders for c in dataset.read(path, ("ppo",))] if "student" in config.arms else []
     done = {(line["task"], line["arm"], line["tag"]): line for line in grid.load(out)}
@@ -152,7 +156,10 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
         known = [row for row in own if _base(row) in config.sources and _base(row) not in near]
         for arm in config.arms:
             tag = config.tag if arm in (*LEARNT, "replay") or config.first else ""
+            length = config.updates or fast.updates
+            asked = {"seeds": list(config.seeds), "updates": length, "n_steps": config.n_steps}
             if (name, arm, tag) in done:
+                _refuse_another(done[name, arm, tag], asked, out)
                 continue
             if arm == "student" and base not in students:
                 students[base] = held_out(config, data, rows, base)
@@ -160,7 +167,7 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
             mean = learnt[0]["path"] if learnt else []
             chosen = [row for row in rows if row["task"] == name] if arm == "oracle_fixed" else known
             controller, theta = _arm(arm, fast, chosen, students.get(base), mean, config)
-            length, space = config.updates or fast.updates, space_of(fast, config.tune)
+            space = space_of(fast, config.tune)
             theta = {**space.subset(config.first).clip(config.first), **theta}
             runs = steer(fast, name, variant, config.seeds, length, controller, [theta] * len(config.seeds), space)
             line = {
@@ -168,13 +175,22 @@ def run(config: Config, branch_folders: Sequence[Path], grid_files: Sequence[Pat
                 "arm": arm,
                 "tag": tag,
                 "first": theta,
-                "seeds": config.seeds,
+                **asked,
                 "auc": [r.auc for r in runs],
                 "final": [r.final for r in runs],
                 "path": mean_path(runs),
             }
             done[name, arm, tag] = line
             append_line(out, to_json(line))
+
+
+def _refuse_another(line: Mapping[str, Any], asked: Mapping[str, Any], out: Path) -> None:
+    """Old lines tell their seeds alone."""
+    for key, value in asked.items():
+        if line.get(key, value) != value:
+            raise InvalidValue(
+                f"{out} has {line['arm']} on {line['task']} with {key} {line[key]}, not {value}: name another file"
+            )
 
 
 def _base(row: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ def _bare(task: str) -> str:
     task = task.removeprefix(f"{ENVPOOL}/")
     if game := re.fullmatch(r"([A-Z][a-z]+)(Easy|Hard|Extreme|Memory|Exploration)-v\d+", task):
         return f"procgen/{game[1].lower()}"
-    return re.sub(r"-v\d+$", "", task)
+    bare = re.sub(r"-v\d+$", "", task)
+    return "LunarLander" if bare == "LunarLanderContinuous" else bare  # one task, its actions as thrust or as four choices
 
 
 def known_as(task: str, options: Mapping[str, Any]) -> str:

@@ -85,7 +85,7 @@ def pick(state: State, lane: int, copies: int = LANES) -> State:
 
 def seat(collector: Collector, name: str, updates: int, space: HyperparameterSpace, theta: Theta) -> MetaRun:
     """The meta-MDP of one lane: `MetaRun` over an agent that only holds the values in force."""
-    values = {**{h.name: h.default for h in space}, **theta}
+    values = space.values({**space.defaults, **theta})  # what a learner can be given: whole epochs
 
     def put(new: Theta) -> None:
         values.update(new)
@@ -168,10 +168,17 @@ class Fleet:
         return self.done * self.collector.update_steps
 
     def decide(self, controller: Controller) -> None:
-        """One decision for every run."""
+        """One decision for every run.
+
+        Raises:
+            InvalidValue: the controller failed, or its answer is unsound. A live run keeps theta and goes on; what is
+                collected here would be of no controller at all.
+        """
         states = [run.meta.state(self.step) for run in self.runs]
         for run, state, answer in zip(self.runs, states, ask(controller, states), strict=True):
-            run.meta.apply(state, answer, controller.name, 0.0)
+            decision = run.meta.apply(state, answer, controller.name, 0.0)
+            if decision.status == "rejected":
+                raise InvalidValue(f"controller {controller.name} failed on {run.meta.name}: {decision.reason}")
 
     def fork(self, lane: int, seeds: Sequence[int]) -> Fleet:
         """LANES copies of lane `lane` as it stands, which go on under random numbers of their own, one of `seeds` each; with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import yaml
 
 from hyperprompt.collect import dataset, split
 from hyperprompt.collect.dataset import Checkpoint
+from hyperprompt.collect.manifest import MANIFEST
 from hyperprompt.collect.student import Student
 from hyperprompt.controllers import registry
 from hyperprompt.core import Controller
@@ -37,7 +39,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
     A folder that holds an unfinished training of the same configuration goes on; a finished one is returned as it is.
 
     Raises:
-        InvalidValue: a folder of another configuration; no examples.
+        InvalidValue: a folder of another configuration, or whose data or teacher have changed since; no examples.
         DatasetError: a damaged dataset.
     """
     _refuse_another(config, folder)
@@ -64,6 +66,7 @@ def run(config: SFTConfig, folder: Path, listen: Listener = lambda line: None) -
         copies = labels.exchanged_examples(held_out, controller, config.exchanged, config.seed + 1)
     model = build(config, [*examples, *held_out])
     folder.mkdir(parents=True, exist_ok=True)
+    _note_inputs(config, folder)
     atomic_write(folder / "config.yaml", _text(config))
     progress = fit(model, examples, [*held_out, *copies], config, folder, listen)
     _save(model, config, examples, folder)
@@ -208,6 +211,21 @@ def _refuse_another(config: SFTConfig, folder: Path) -> None:
     path = folder / "config.yaml"
     if path.exists() and path.read_text() != _text(config):
         raise InvalidValue(f"{folder} holds a training of another configuration: name another folder")
+
+
+def _note_inputs(config: SFTConfig, folder: Path) -> None:
+    """What the training reads, by checksum: with other data a resumed one would be neither the old nor the new."""
+    files = [Path(path) / MANIFEST for path in (*config.data, *config.validation)]
+    if config.teacher and not Path(config.teacher).is_dir():
+        files += registry.files(config.teacher, {})
+    for folder_read in filter(None, (config.teacher, config.start)):
+        files += sorted(path for path in Path(folder_read).rglob("*") if path.is_file())
+    found = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    noted = folder / "inputs.json"
+    if noted.exists() and (begun := from_json(noted.read_text())) != found:
+        changed = next(name for name in {**found, **begun} if found.get(name) != begun.get(name))
+        raise InvalidValue(f"{folder} holds an unfinished training, and {changed} has changed since: name another folder")
+    atomic_write(noted, to_json(found, indent=1) + "\n")
 
 
 def _save(model: Model, config: SFTConfig, examples: Sequence[Example], folder: Path) -> None:

@@ -31,6 +31,17 @@ class Transcript:
         return (self.row_tokens, len(self.state.space), self.start, self.state.index)
 
 
+def window(config: PromptConfig, context: int, head_tokens: int, row_tokens: int) -> int:
+    """L as far as 2L rows fit behind the head. Raises InvalidValue, with what to change, where two rows do not."""
+    rows = min(config.window, (min(config.max_tokens, context) - head_tokens) // (2 * row_tokens))
+    if rows < 1:
+        raise InvalidValue(
+            f"a head of {head_tokens} tokens and two rows of {row_tokens} do not fit {config.max_tokens} tokens. Take "
+            "rendering='compact' or fewer demonstration_rows, or raise max_tokens"
+        )
+    return rows
+
+
 class Transcriber:
     """Plans transcripts for one tokenizer and its model's context.
 
@@ -52,14 +63,8 @@ class Transcriber:
         head = template.head(state, config, demonstration)
         head_ids = self._encode(head)
         row_tokens = self._tokens(template.layout_of(state, config))
-        room = min(config.max_tokens, self._context) - len(head_ids)
-        window = min(config.window, room // (2 * row_tokens))
-        if window < 1:
-            raise InvalidValue(
-                f"a head of {len(head_ids)} tokens and two rows of {row_tokens} do not fit {config.max_tokens} tokens. Take "
-                "rendering='compact' or fewer demonstration_rows, or raise max_tokens"
-            )
-        return Transcript(state, config, head, head_ids, row_tokens, template.start_row(state.index + 1, window))
+        kept = window(config, self._context, len(head_ids), row_tokens)
+        return Transcript(state, config, head, head_ids, row_tokens, template.start_row(state.index + 1, kept))
 
     def _tokens(self, layout: Layout) -> int:
         """Of every row of this layout: a digit, known or not, is one token."""

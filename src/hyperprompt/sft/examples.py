@@ -1,9 +1,10 @@
-"""From meta-states with soft labels to token sequences: one transcript a run, every labelled decision of it scored at once."""
+"""From meta-states with soft labels to token sequences: the labelled decisions that share a transcript are scored at once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from hyperprompt.llm.tokens import Encoder
 from hyperprompt.prompt import template
 from hyperprompt.prompt.config import PromptConfig
 from hyperprompt.prompt.layout import settle
+from hyperprompt.prompt.transcript import window
 
 Floats = NDArray[np.float64]
 
@@ -112,34 +114,45 @@ def longest(states: Iterable[MetaState]) -> list[MetaState]:
     return list(found.values())
 
 
-def sequence(
+def pieces(
     example: Example,
     config: PromptConfig,
     encoder: Encoder,
+    context: int,
     prefix_ids: Sequence[int] = (),
     rng: np.random.Generator | None = None,
     augmentation: Augmentation | None = None,
-) -> Piece:
-    """The transcript of a run with a decision in every row; `augmentation` draws its changes from `rng`.
+) -> list[Piece]:
+    """The transcripts of a run with a decision in every row: one, or where it is longer than what a controller reads at once
+    (`prompt.template.start_row`), as many as it begins anew. `augmentation` draws its changes from `rng`.
+
+    Args:
+        context: the most tokens the model reads.
+        prefix_ids: what it puts in front.
 
     Raises:
-        InvalidValue: no labelled decision.
+        InvalidValue: no labelled decision; rows that do not fit.
     """
     config = settle(example.state.task.algorithm, example.state.space.names, config)
     state = example.state
     if rng is not None and augmentation is not None:
         state, config = augmentation(state, config, rng, example.names())
-    ids = [*prefix_ids, *encoder.encode(template.head(state, config)).ids]
-    before: list[int] = []
-    target: list[Floats] = []
-    for index, row in enumerate(template.rows(state, config)):
-        tokens = encoder.encode(row.atoms, row.slots)
-        labels = example.labels.get(index, {})
-        for name, slot in zip(state.space.names, tokens.slots, strict=True):
-            if name in labels:
-                before.append(len(ids) + slot - 1)
-                target.append(labels[name])
-        ids.extend(tokens.ids)
-    if not before:
+    head = [*prefix_ids, *encoder.encode(template.head(state, config)).ids]
+    rows = [encoder.encode(row.atoms, row.slots) for row in template.rows(state, config)]
+    kept = window(config, context - len(prefix_ids), len(head) - len(prefix_ids), len(rows[0].ids))
+    found = []
+    for start, read in groupby(range(len(rows)), key=lambda index: template.start_row(index + 1, kept)):
+        decisions = list(read)
+        ids, before, target = list(head), [], []
+        for index in range(start, decisions[-1] + 1):
+            labels = example.labels.get(index, {}) if index in decisions else {}
+            for name, slot in zip(state.space.names, rows[index].slots, strict=True):
+                if name in labels:
+                    before.append(len(ids) + slot - 1)
+                    target.append(labels[name])
+            ids.extend(rows[index].ids)
+        if before:
+            found.append(Piece(np.array(ids), np.array(before), np.array(target, np.float32)))
+    if not found:
         raise InvalidValue(f"run {state.run!r} has no labelled decision of {', '.join(state.space.names)}")
-    return Piece(np.array(ids), np.array(before), np.array(target, np.float32))
+    return found

@@ -122,9 +122,10 @@ def exchanged_examples(examples: Sequence[Example], teacher: Controller, copies:
     pool = [interval.signals.values for e in examples for interval in e.state.intervals]
 
     def exchanged(interval: Interval) -> Interval:
+        # Returns are of the task's own scale: where this interval has none, it is not given another task's.
         own = {name: value for name, value in interval.signals.values.items() if name.startswith("return")}
-        signals = replace(interval.signals, values={**pool[rng.integers(len(pool))], **own})
-        return replace(interval, signals=signals)
+        other = {name: value for name, value in pool[rng.integers(len(pool))].items() if not name.startswith("return")}
+        return replace(interval, signals=replace(interval.signals, values={**other, **own}))
 
     originals = [*examples] * copies
     states = [

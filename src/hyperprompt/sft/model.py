@@ -22,7 +22,7 @@ from hyperprompt.llm.policy import slot_outputs
 from hyperprompt.llm.tokens import Encoder
 from hyperprompt.llm.weights import LanguageModel
 from hyperprompt.prompt.config import PromptConfig
-from hyperprompt.sft.examples import Augmentation, Example, sequence
+from hyperprompt.sft.examples import Augmentation, Example, Piece, pieces
 from hyperprompt.sft.trunk import Trunk
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -80,12 +80,17 @@ class SlotModel:
         return own if head is None else [*own, *head.parameters()]
 
     def score(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run, in one pass over its transcript.
+        """The head's outputs (N, O) and the labels (N, K) of every labelled slot of a run, in one pass over each of its
+        transcripts, which is one unless the run is long.
 
         A generator augments the transcript.
         """
-        changes = self.augmentation if rng is not None else None
-        piece = sequence(example, self.prompt, self.encoder, self.language_model.prefix, rng, changes)
+        base, changes = self.language_model, self.augmentation if rng is not None else None
+        scored = [self._score(p) for p in pieces(example, self.prompt, self.encoder, base.context, base.prefix, rng, changes)]
+        outputs, targets = zip(*scored, strict=True)
+        return torch.cat(outputs), torch.cat(targets)
+
+    def _score(self, piece: Piece) -> tuple[Tensor, Tensor]:
         model, device = self.language_model.model, self.language_model.device
         ids_BT = torch.as_tensor(piece.ids, device=device)[None]
         half = torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hyperprompt.collect.dataset import Checkpoint
 from hyperprompt.core import STEPS, Controller
-from hyperprompt.sft.labels import taught
+from hyperprompt.sft.labels import around, taught
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -37,14 +37,15 @@ def taken(controller: Controller, checkpoints: Sequence[Checkpoint]) -> list[Flo
 
 
 def blind(policy: Sequence[Floats], checkpoints: Sequence[Checkpoint]) -> list[Floats]:
-    """What `policy` is worth without reading the state: every hyperparameter of an algorithm gets its mean distribution."""
+    """What is left of `policy` if it does not read the state: every hyperparameter of an algorithm takes its mean step, as the
+    distribution on the two of STEPS around it whose mean it is."""
     keys = [[(c.state.task.algorithm, name) for name in c.state.space.names] for c in checkpoints]
-    rows: dict[tuple[str, str], list[Floats]] = defaultdict(list)
+    steps: dict[tuple[str, str], list[float]] = defaultdict(list)
     for names, p in zip(keys, policy, strict=True):
-        for name, row in zip(names, p, strict=True):
-            rows[name].append(row)
-    mean = {name: np.mean(found, axis=0) for name, found in rows.items()}
-    return [np.stack([mean[name] for name in names]) for names in keys]
+        for key, step in zip(names, p @ np.asarray(STEPS), strict=True):
+            steps[key].append(float(step))
+    mean = {key: around({key[1]: float(np.mean(found))}, [key[1]])[key[1]] for key, found in steps.items()}
+    return [np.stack([mean[key] for key in names]) for names in keys]
 
 
 def compare(arms: Mapping[str, Floats], reference: str, seed: int = 0) -> dict[str, dict[str, Any]]:
