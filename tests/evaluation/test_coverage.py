@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 
 from hyperprompt.errors import InvalidValue, UnknownName
-from hyperprompt.evaluation.coverage import NOISES, RECORDED, SIZES, STATISTICS, coverage, no_larger, recorded, size_name
+from hyperprompt.evaluation.coverage import (
+    CLOSELY,
+    DECIDES,
+    NOISES,
+    RECORDED,
+    SIZES,
+    STATISTICS,
+    UNEVEN,
+    coverage,
+    no_larger,
+    recorded,
+    size_name,
+    uneven_like,
+    uneven_name,
+)
 
 CELLS = json.loads(RECORDED.read_text())
 
@@ -40,13 +54,16 @@ def test_a_nominal_interval_that_is_known_to_be_right_is_measured_as_right():
 
 def test_the_committed_figures_cover_every_statistic_size_and_noise():
     found = {(c["statistic"], c["size"], c["noise"]) for c in CELLS["cells"]}
-    assert found == {(s, size_name(n), z) for s in STATISTICS for n in SIZES for z in NOISES}
+    even = {(s, size_name(n), z) for s in STATISTICS for n in SIZES for z in NOISES}
+    assert found == even | {(DECIDES, uneven_name(pair), z) for pair in UNEVEN for z in NOISES}
+    closely = {c["size"] for c in CELLS["cells"] if c["simulations"] == CLOSELY}
+    assert closely == {size_name((n,)) for n in (10, 5, 3, 2)} | set(map(uneven_name, UNEVEN))
 
 
 def test_the_committed_figures_can_be_made_again():
     (cell,) = (c for c in CELLS["cells"] if (c["statistic"], c["size"], c["noise"]) == ("mean", "1 x 3", "skewed"))
     for corrected, key in ((True, "corrected"), (False, "percentile")):
-        again = coverage("mean", (3,), "skewed", simulations=CELLS["simulations"], corrected=corrected)
+        again = coverage("mean", (3,), "skewed", simulations=cell["simulations"], corrected=corrected)
         assert again.share == pytest.approx(cell[key]["share"], abs=0.005)  # another numpy may draw a few intervals elsewhere
 
 
@@ -63,6 +80,20 @@ def test_a_size_no_larger_has_figures_for_every_statistic(here: tuple[int, ...],
         low, high = recorded()[statistic, expected]
         shares = [c["corrected"]["share"] for c in CELLS["cells"] if (c["statistic"], c["size"]) == (statistic, expected)]
         assert (low, high, len(shares)) == (min(shares), max(shares), len(NOISES))
+
+
+def test_three_seeds_against_ten_hold_the_truth_less_often_than_three_against_three():
+    """Where seeds fail, three of them often show none that does, and ten do: equal numbers err alike."""
+    even, uneven = (coverage(DECIDES, (3,), "failing", against=a, simulations=600).share for a in (None, (10,)))
+    assert uneven < even - 0.03
+    low, high = recorded()[DECIDES, "1 x 3 against 10"]
+    assert low == pytest.approx(uneven, abs=0.03)
+    assert low < high < 0.95
+
+
+@pytest.mark.parametrize(("here", "pair"), [((3, 10), (3, 10)), ((4, 5), (3, 5)), ((6, 9), (5, 10)), ((2, 10), None)])
+def test_unequal_seeds_are_told_by_those_of_no_more(here, pair):
+    assert uneven_like(*here) == pair
 
 
 def test_unknown_names_and_sizes_without_an_interval_are_refused():

@@ -36,6 +36,9 @@ def method(**settings: Any) -> dict[str, Any]:
 BAD: dict[str, tuple[Any, list[str]]] = {
     "key": ({"seedz": 3}, ["'seedz'", "'seeds'"]),
     "key that is none": ({"text": "x"}, ["'text'", "tasks"]),
+    "name that is a path": ({"name": "../x"}, ["name", "../x"]),
+    "truth for a number": ({"jobs": True}, ["jobs", "whole number", "true"]),
+    "truth for a number of steps": ({"tasks": [{"env": "CartPole-v1", "steps": True}]}, ["tasks.0.steps", "true"]),
     "key of a task": ({"tasks": [{"env": "CartPole-v1", "step": 9}]}, ["tasks.0.step", "'steps'"]),
     "more seeds than its tasks have": (method(controller="random", seeds=6), ["methods.mine.seeds", "6", "at most 5"]),
     "no seeds of a method": (method(controller="random", seeds=0), ["methods.mine.seeds"]),

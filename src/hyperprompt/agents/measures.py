@@ -1,4 +1,5 @@
-"""From what a library logs to the signals of the meta-state, in units that mean the same in every library and task."""
+"""From what a library logs to the signals of the meta-state, in units that mean the same in every library and task (but for
+SBX's KL, see `_LOGGED`)."""
 
 from __future__ import annotations
 
@@ -77,6 +78,7 @@ def _td_dqn(model: Any, library: str, logged: float) -> float:
 Reader = Callable[[Any, str, float], float | None]
 _LOGGED: dict[str, dict[str, tuple[str, Reader]]] = {
     "ppo": {
+        # Of the last epoch; SBX logs its mean over all epochs, which is lower, and nothing that the other could be told from.
         "approx_kl": ("train/approx_kl", _as_is),
         "clip_fraction": ("train/clip_fraction", _as_is),
         "entropy_fraction": ("train/entropy_loss", _entropy),

@@ -162,10 +162,9 @@ class Tables:
         """The tasks with a target that all of the methods were run on."""
         return [t for t in self.tasks if t.target.value is not None and all(m in t.cells for m in methods)]
 
-    def saved_steps(self, method: str) -> float:
-        """Environment steps to R* that a run saves against the baseline, mean over tasks (single account); NaN without any."""
-        saved = [t.steps(self.baseline, "single") - t.steps(method, "single") for t in self.targeted(method)]
-        return float(np.mean(saved)) if saved else math.nan
+    def saved_steps(self, method: str) -> dict[str, float]:
+        """Environment steps to R* that a run saves against the baseline, by task (single account)."""
+        return {t.name: t.steps(self.baseline, "single") - t.steps(method, "single") for t in self.targeted(method)}
 
     def few(self, task: TaskTable, method: str) -> str:
         """What the method or the baseline has too few of on a task for an interval of their difference, or nothing."""

@@ -10,7 +10,7 @@ import numpy as np
 from hyperprompt.evaluation import statistics
 from hyperprompt.evaluation.benchmark import Tables, TaskTable, verdict
 from hyperprompt.evaluation.comparison import NOT_KNOWN, number, numbers
-from hyperprompt.evaluation.coverage import NOMINAL, no_larger, recorded, size_name
+from hyperprompt.evaluation.coverage import DECIDES, NOMINAL, no_larger, recorded, size_name, uneven_like, uneven_name
 from hyperprompt.evaluation.gains import payback
 from hyperprompt.evaluation.statistics import FEWEST_GROUPS, Estimate
 from hyperprompt.evaluation.table import Table
@@ -156,7 +156,7 @@ def covered(tables: Tables) -> Table | None:
     targeted = [_fewest(tables, task) for task in tables.targeted(tables.baseline)]
     smallest = [min(_fewest(tables, task) for task in tables.tasks)]
     asked = (
-        *(("difference of means", "difference on one task: wins and losses", smallest), ("iqm", "IQM", scaled)),
+        *((DECIDES, "difference on one task: wins and losses", smallest), ("iqm", "IQM", scaled)),
         *(("probability of improvement", "P(better)", scaled), ("step ratio", "steps to R*, ratio", targeted)),
     )
     rows = []
@@ -165,6 +165,10 @@ def covered(tables: Tables) -> Table | None:
             size = no_larger(seeds)
             low, high = recorded()[statistic, size_name(size)]
             rows.append((what, size_name(seeds), size_name(size), f"{low:.2f} to {high:.2f}"))
+            if statistic == DECIDES and (pair := _uneven(tables)) and (like := uneven_like(*pair)):
+                low, high = recorded()[DECIDES, uneven_name(like)]
+                names = uneven_name(pair), uneven_name(like), f"{low:.2f} to {high:.2f}"
+                rows.append(("the same, of methods with unequal seeds", *names))
     header = (
         "interval of",
         "tasks x seeds of the methods, at least",
@@ -182,18 +186,31 @@ def ratio(tables: Tables, method: str, account: str) -> str:
     return "1" if method == tables.baseline else interval(tables.steps_ratio(method, account))
 
 
-def _fewest(tables: Tables, task: TaskTable) -> int:
-    """Test seeds of the method that has the fewest on a task, or searches that they share; without those that have too few."""
+def _counts(tables: Tables, task: TaskTable) -> list[int]:
+    """Test seeds of every method on a task, or searches that they share, from the fewest; without those that have too few."""
     cells = [cell for method, cell in task.cells.items() if method != tables.zero_line and not cell.few]
-    return min((len(cell.searches if cell.groups() else cell.outcomes) for cell in cells), default=1)
+    return sorted(len(cell.searches if cell.groups() else cell.outcomes) for cell in cells)
+
+
+def _fewest(tables: Tables, task: TaskTable) -> int:
+    return min(_counts(tables, task), default=1)
+
+
+def _uneven(tables: Tables) -> tuple[int, int] | None:
+    """The fewest and the most seeds that two methods have on one task, where they differ anywhere."""
+    found = [(counts[0], counts[-1]) for task in tables.tasks if (counts := _counts(tables, task)) and counts[0] < counts[-1]]
+    return min(found, key=lambda pair: (pair[0], -pair[1]), default=None)
 
 
 def paid_back(tables: Tables, meta_training_steps: Mapping[str, int]) -> Table | None:
     """When the training of a method has paid for itself in environment steps to R*."""
     rows = []
     for method, steps in meta_training_steps.items():
-        saved = tables.saved_steps(method)
-        runs = payback(steps, saved) if math.isfinite(saved) else math.nan
-        rows.append((method, number(steps), number(saved), "never" if math.isinf(runs) else number(runs)))
-    header = ("method", "meta-training steps", "steps to R* saved a run", "runs until paid back")
-    return Table("Meta-training, and when it has paid", header, tuple(rows)) if rows else None
+        by_task = tables.saved_steps(method)
+        saved = float(np.mean([*by_task.values()])) if by_task else math.nan
+        runs = payback(steps, saved) if by_task else math.nan
+        said = ", ".join(f"{task} {number(steps)}" for task, steps in by_task.items()) or NOT_KNOWN
+        rows.append((method, number(steps), number(saved), said, "never" if math.isinf(runs) else number(runs)))
+    header = ("method", "meta-training steps", "steps to R* saved a run", "of these by task", "runs until paid back")
+    note = "At the mean saving over these tasks, which has no interval of its own: see that of steps to R*."
+    return Table("Meta-training, and when it has paid", header, tuple(rows), note) if rows else None

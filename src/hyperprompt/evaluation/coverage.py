@@ -33,6 +33,11 @@ CENSORED_AT = 1.5
 FAILING = 0.25
 MIXED = (10, 10, 10, 10, 5, 5, 3, 3)
 SIZES = (*((seeds,) * tasks for tasks in (8, 3, 2, 1) for seeds in (10, 5, 3, 2)), (3,) * 5, MIXED)
+UNEVEN = ((3, 10), (3, 5), (5, 10))
+"""Seeds of two methods on one task, which miss failing seeds unequally often: what is decided of their difference."""
+DECIDES = "difference of means"
+"""The statistic of wins and losses; on one task it is measured with as many simulations as `CLOSELY`."""
+CLOSELY = 2000
 NOMINAL = 0.95
 """Confidence of the intervals simulated."""
 RECORDED = Path(__file__).with_name("coverage.json")
@@ -108,12 +113,14 @@ def coverage(
     seeds: Sequence[int],
     noise: str = "normal",
     *,
+    against: Sequence[int] | None = None,
     seed: int = 0,
     simulations: int = 300,
     replicates: int = 1000,
     corrected: bool = True,
 ) -> Coverage:
-    """Coverage of `bootstrap`'s 95% interval of a statistic with seeds[i] runs on task i, for each of the methods.
+    """Coverage of `bootstrap`'s 95% interval of a statistic with seeds[i] runs on task i, for each of the methods; the second
+    has `against`[i] where that is given.
 
     Raises:
         UnknownName: the statistic or the noise is not among STATISTICS and NOISES.
@@ -134,7 +141,10 @@ def coverage(
     rng = np.random.default_rng(seed)
     held, widths = [], []
     for i in range(simulations):
-        samples = [_method(what, noise, a, [rng.random(n) for n in seeds]) for a in advantages]
+        samples = [
+            _method(what, noise, a, [rng.random(n) for n in counts])
+            for a, counts in zip(advantages, (seeds, against or seeds), strict=False)
+        ]
         found = bootstrap(
             what.aggregate, *samples, seed=i, replicates=replicates, confidence=NOMINAL, corrected=corrected, **options
         )
@@ -147,6 +157,16 @@ def coverage(
 def size_name(seeds: Sequence[int]) -> str:
     """'8 x 5': tasks by seeds; unequal numbers are listed."""
     return f"{len(seeds)} x {seeds[0]}" if len(set(seeds)) == 1 else ", ".join(map(str, seeds))
+
+
+def uneven_name(seeds: tuple[int, int]) -> str:
+    return f"1 x {seeds[0]} against {seeds[1]}"
+
+
+def uneven_like(fewer: int, more: int) -> tuple[int, int] | None:
+    """The one of UNEVEN with the most seeds, no more than `fewer`, against as many as `more` if it can be; none below 3."""
+    near = [pair for pair in UNEVEN if pair[0] <= fewer]
+    return max(near, key=lambda pair: (pair[0], pair[1] >= more, -pair[1]), default=None)
 
 
 @cache
@@ -166,23 +186,34 @@ def no_larger(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Figures.")] = RECORDED,
+    out: Annotated[Path, typer.Option(help="Figures. Cells that are there already are kept.")] = RECORDED,
     simulations: Annotated[int, typer.Option(help="Per cell.")] = 300,
+    closely: Annotated[int, typer.Option(help="Per cell of what decides wins and losses on one task.")] = CLOSELY,
 ) -> None:
     """Measure the coverage of every statistic at SIZES, with and without the small-sample corrections."""
+    known = {_key(cell): cell for cell in json.loads(out.read_text())["cells"]} if out.exists() else {}
+    asked: list[tuple[str, Sequence[int], Sequence[int] | None, str]]
+    asked = [(s, n, None, size_name(n)) for s in STATISTICS for n in SIZES]
+    asked += [(DECIDES, pair[:1], pair[1:], uneven_name(pair)) for pair in UNEVEN]
     lines = []
-    for statistic in STATISTICS:
-        for seeds in SIZES:
-            for noise in NOISES:
+    for statistic, seeds, against, size in asked:
+        count = closely if statistic == DECIDES and len(seeds) == 1 else simulations
+        for noise in NOISES:
+            cell: dict[str, Any] = {"statistic": statistic, "size": size, "noise": noise, "simulations": count}
+            if _key(cell) not in known:
                 corrected, plain = (
-                    coverage(statistic, seeds, noise, simulations=simulations, corrected=c) for c in (True, False)
+                    coverage(statistic, seeds, noise, against=against, simulations=count, corrected=c) for c in (True, False)
                 )
-                cell = {"statistic": statistic, "size": size_name(seeds), "noise": noise}
-                lines.append(to_json({**cell, "corrected": _numbers(corrected), "percentile": _numbers(plain)}))
-                typer.echo(f"{statistic}, {cell['size']}, {noise}: {corrected} (plain percentiles {plain})")
-    head = {"command": "python -m hyperprompt.evaluation.coverage", "numpy": np.__version__, "simulations": simulations}
+                cell |= {"corrected": _numbers(corrected), "percentile": _numbers(plain)}
+                typer.echo(f"{statistic}, {size}, {noise}: {corrected} (plain percentiles {plain})")
+            lines.append(to_json(known.get(_key(cell), cell)))
+    head = {"command": "python -m hyperprompt.evaluation.coverage", "numpy": np.__version__}
     text = to_json(head).removesuffix("}") + ', "cells": [\n ' + ",\n ".join(lines) + "\n]}\n"
     atomic_write(out, text)
+
+
+def _key(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return cell["statistic"], cell["size"], cell["noise"], cell["simulations"]
 
 
 def _numbers(found: Coverage) -> dict[str, float]:

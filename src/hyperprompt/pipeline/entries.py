@@ -15,6 +15,13 @@ def _whole(given: object) -> object:
     return given
 
 
+def _no_truth(given: object) -> object:
+    if isinstance(given, bool):  # which Pydantic takes for 1 or 0
+        raise ValueError(f"expected a whole number, not {str(given).lower()}")
+    return given
+
+
+Count = Annotated[int, BeforeValidator(_no_truth)]
 Seeds = Annotated[int | tuple[int, ...], BeforeValidator(_whole)]
 RESERVED = ("env", "env_options", "seed", "controller", "llm", "checkpoints", "tensorboard")
 """Keys of a run that the suite decides in other places."""
@@ -36,8 +43,8 @@ class TaskEntry(_Strict):
     env: str
     name: str = ""
     """What the tables call it; needed where two entries share an environment."""
-    steps: int | None = Field(default=None, gt=0)
-    every: int | None = Field(default=None, gt=0)
+    steps: Count | None = Field(default=None, gt=0)
+    every: Count | None = Field(default=None, gt=0)
     options: dict[str, Any] = {}
     seeds: Seeds | None = None
     """The suite's, where the task has none of its own."""
@@ -78,13 +85,13 @@ class TunerMethod(Method):
     """A search over fixed settings, one full run a trial, then one run a test seed with the best of them."""
 
     tuner: str
-    trials: int = Field(ge=1)
+    trials: Count = Field(ge=1)
 
 
 class PopulationMethod(Method):
     """Population-based training: `population` runs of T steps each in lockstep, for every test seed."""
 
-    population: int = Field(ge=2, le=1000)
+    population: Count = Field(ge=2, le=1000)
     select_only: bool = False
     """Copy without exploring: the control."""
 

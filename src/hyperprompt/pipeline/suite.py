@@ -17,12 +17,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from hyperprompt.config import assign, read_yaml, validated
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.evaluation.benchmark import ZERO_LINE
-from hyperprompt.pipeline.entries import KINDS, RESERVED, ControllerMethod, Method, Seeds, Target, TaskEntry, listed
+from hyperprompt.pipeline.entries import KINDS, RESERVED, ControllerMethod, Count, Method, Seeds, Target, TaskEntry, listed
 
 Account = Literal["total", "single"]
 FIRST_SEED = {"seeds": 0, "tuning_seeds": 7001, "target.seeds": 8001}
@@ -31,11 +31,12 @@ MOST_SEEDS = 1000
 
 
 class Suite(BaseModel):
-    """The whole protocol. Lists of seeds are filled in; `text` is the file as it was read."""
+    """The whole protocol. Lists of seeds are filled in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=r"^[^/\\]+$")
+    """What the tables call it, and where it goes unless `out` says: runs/benchmark-NAME."""
     tasks: tuple[TaskEntry, ...]
     methods: dict[str, Method]
     baseline: str = "static"
@@ -47,17 +48,22 @@ class Suite(BaseModel):
     """What a tuner is told about a trial."""
     accounts: tuple[Account, ...] = ("single", "total")
     """single: one run each, a tuner's cost stated beside it; total: its trials on the x-axis."""
-    meta_training_steps: dict[str, Annotated[int, Field(gt=0)]] = {}
+    meta_training_steps: dict[str, Annotated[Count, Field(gt=0)]] = {}
     """Environment steps that a method's training took once, before the suite."""
-    resamples: int = Field(default=2000, ge=100, le=100_000)
+    resamples: Count = Field(default=2000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    jobs: int = Field(default=1, ge=1, le=4096)
+    jobs: Count = Field(default=1, ge=1, le=4096)
     time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Wall seconds for a run of T steps, then it is ended and counts as failed; a population has them for each member."""
     looks: Path | None = None
     """Where evaluations on sealed test tasks are counted, for suites with such tasks: see `collect.split.look`."""
     out: Path | None = None
-    text: str
+    _text: str = PrivateAttr("")
+
+    @property
+    def text(self) -> str:
+        """The file as it was read."""
+        return self._text
 
     @field_validator("accounts")
     @classmethod
@@ -97,9 +103,6 @@ def load(path: Path) -> Suite:
         InvalidValue, UnknownName: one line naming the key, what is wrong with it, and the valid choices.
     """
     values = {"name": path.stem, **read_yaml(path)}
-    if "text" in values:  # which is no key of the file
-        raise UnknownName("key", "text", (key for key in Suite.model_fields if key != "text"))
-    values["text"] = path.read_text()
     for key in ("tasks", "methods"):
         if not values.get(key):
             raise InvalidValue(f"{path}: {key} is empty: a suite needs at least one")
@@ -114,6 +117,7 @@ def load(path: Path) -> Suite:
     tasks = tuple(_seeded(task, i, shared) for i, task in enumerate(suite.tasks))
     tuning = _seeds("tuning_seeds", suite.tuning_seeds)
     suite = suite.model_copy(update={"tasks": tasks, "seeds": shared, "tuning_seeds": tuning})
+    suite._text = path.read_text()
     _check_names(suite)
     _check_methods(suite)
     _check_seeds(suite)
