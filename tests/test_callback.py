@@ -9,12 +9,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from hyperprompt import HyperPromptCallback
+from hyperprompt.agents import transitions
 from hyperprompt.callback import Report
 from hyperprompt.core import MetaAction, MetaState
 from hyperprompt.errors import InvalidValue, RunFolderError, UnknownName
@@ -179,6 +180,18 @@ def test_theta_and_decisions_reach_the_logger(tmp_path: Path) -> None:
         ({"controller": "static", "tune": []}, InvalidValue, "at least one"),
         ({"controller": "static", "bounds": {"learning_rate": (1e-2, 1e-3)}}, InvalidValue, "not below"),
         ({"controller": "static", "bounds": {"tau": (0.1, 0.2)}}, UnknownName, "tau"),
+        ({"controller": "static", "bounds": {"gae_lamda": (0.9, 0.99)}}, UnknownName, "gae_lambda"),
+        ({"controller": "static", "bounds": {"gae_lambda": (0.9, 0.99)}}, InvalidValue, "name it in tune"),
+        ({"controller": "static", "bounds": [("gamma", 0.9, 0.99)]}, InvalidValue, "bounds must be a mapping"),
+        ({"controller": "static", "tune": 3}, InvalidValue, "list of names, not 3"),
+        ({"controller": "static", "tune": ["gamma", 1]}, InvalidValue, "and 1 is none"),
+        ({"controller": "random", "seed": -1}, InvalidValue, "seed must be"),
+        ({"controller": "random", "seed": 1.5}, InvalidValue, "seed must be"),
+        ({"controller": "static", "listener": "x"}, InvalidValue, "listener must be callable"),
+        ({"controller": "llm", "options": "gpt2"}, InvalidValue, "options must be a mapping"),
+        ({"controller": Script(), "options": {"temperature": 2}}, InvalidValue, "made already"),
+        ({"controller": type("Nameless", (Script,), {"name": None})()}, InvalidValue, "needs a 'name'"),
+        ({"controller": type("Needy", (Script,), {"requires": "gamma"})()}, InvalidValue, r"requires=\['gamma'\]"),
         ({"controller": "anneal", "tune": ["n_epochs"]}, InvalidValue, "learning_rate"),
     ],
 )
@@ -191,6 +204,29 @@ def test_mistakes_are_told_before_training(
         model.learn(64, callback=HyperPromptCallback(**arguments, run_dir=tmp_path / "run"))
     assert equal(before, weights(model))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [({"run_dir": ""}, "run_dir must be a path"), ({"run_dir": 3}, "not 3"), ({"resume": True}, "resume needs run_dir")],
+)
+def test_a_folder_that_is_none_is_told_at_once(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        HyperPromptCallback("static", **arguments)
+
+
+def test_names_may_come_from_any_iterable_and_controllers_of_any_class() -> None:
+    class Empty(Script):
+        name = "trust"  # which is also one of ours, for PPO alone
+
+        def __len__(self) -> int:
+            return 0
+
+    script = Empty(MetaAction({"gamma": 1.0}))
+    model = A2C("MlpPolicy", "CartPole-v1", seed=1, device="cpu")
+    model.learn(60, callback=HyperPromptCallback(script, tune=(name for name in ("gamma", "ent_coef")), every=20))  # type: ignore[arg-type]
+    assert script.seen[0].space.names == ("gamma", "ent_coef")
+    assert model.gamma == pytest.approx(0.995)
 
 
 def test_the_same_script_started_again_goes_on_after_a_kill(tmp_path: Path) -> None:
@@ -254,7 +290,7 @@ def test_the_same_process_goes_on_after_an_exception(tmp_path: Path) -> None:
         ({"every": 128}, "every=64, not 128"),
         ({"tune": ["vf_coef"]}, "tune="),
         ({"seed": 9}, "seed=1, not 9"),
-        ({"gamma": 0.5}, "agent="),
+        ({"gamma": 0.5}, r"agent\.gamma=0\.99, not 0\.5: construct the model anew"),
         ({"policy_kwargs": {"net_arch": [7]}}, "constructed otherwise"),
     ],
 )
@@ -331,8 +367,49 @@ def test_a_callback_goes_on_after_an_exception(tmp_path: Path) -> None:
         model.learn(512, callback=[callback, Fail()])
     model.learn(512 - model.num_timesteps, callback=callback, reset_num_timesteps=False)
     folder = RunFolder.open(tmp_path / "run")
-    assert folder.result() is not None
+    result, seconds = folder.result(), folder.progress()["wall_seconds"]
     assert folder.progress()["step"][-1] >= 512
+    assert seconds == sorted(seconds), "the time of before the exception counts"
+    assert result is not None
+    assert result["wall_seconds"] >= seconds[-1]
+
+
+def test_a_finished_run_is_not_cut_to_a_smaller_budget(tmp_path: Path) -> None:
+    folder = again(tmp_path / "run", steps=256)
+    before = folder.result()
+    with pytest.raises(InvalidValue, match="256 steps of training, more than the 128 asked for"):
+        again(tmp_path / "run", steps=128)
+    assert RunFolder.open(tmp_path / "run", readonly=True).result() == before
+
+
+def test_a_resumed_run_shows_transitions_of_its_own_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fail(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 95:
+                raise KeyboardInterrupt
+            return True
+
+    shown: list[tuple[int, int]] = []
+
+    def learn(*more: BaseCallback) -> None:
+        model = SAC("MlpPolicy", "Pendulum-v1", seed=0, learning_starts=20, batch_size=16, buffer_size=1000)
+
+        def at(buffer: Any, row: int, *arguments: Any) -> Any:
+            shown.append((model.num_timesteps, row))
+            return transitions_at(buffer, row, *arguments)
+
+        transitions_at = monkeypatched
+        monkeypatch.setattr(transitions, "at", at)
+        callback = HyperPromptCallback("static", every=20, run_dir=tmp_path / "run", resume=True)
+        model.learn(120, callback=[callback, *more])
+
+    monkeypatched = transitions.at
+    with pytest.raises(KeyboardInterrupt):
+        learn(Fail())
+    shown.clear()
+    learn()
+    assert [step for step, _ in shown] == [110, 110, 120, 120]
+    assert all(step - 20 <= row < step for step, row in shown)
 
 
 def test_a_model_with_steps_behind_it_is_judged_by_those_of_the_run(tmp_path: Path) -> None:

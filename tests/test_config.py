@@ -67,6 +67,14 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
         read_yaml(tmp_path / "none.yaml")
 
 
+def test_numbers_are_read_as_they_are_meant_in_a_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("env: x\nsteps: 1e5\nagent: {learning_rate: 1e-3, rates: [2E4, -1.e-2], name: '1e-3', tag: 1e}")
+    config = parse(read_yaml(file))
+    assert config.steps == 100_000
+    assert config.agent == {"learning_rate": 1e-3, "rates": [2e4, -1e-2], "name": "1e-3", "tag": "1e"}
+
+
 def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4}")

@@ -18,8 +18,10 @@ from hyperprompt.controllers import registry
 from hyperprompt.controllers.guard import ask
 from hyperprompt.core import Controller, Decision, Interval
 from hyperprompt.errors import InvalidValue
+from hyperprompt.meta import arguments
+from hyperprompt.meta.arguments import Bounds, tuned_space
 from hyperprompt.meta.interval import IntervalSchedule
-from hyperprompt.meta.run import Bounds, MetaRun, check_arguments, tuned_space
+from hyperprompt.meta.run import MetaRun
 from hyperprompt.pipeline.record import Recorder, interrupted
 from hyperprompt.runs import RunFolder
 
@@ -47,7 +49,7 @@ class HyperPromptCallback(BaseCallback):
         resume: goes on with the run in `run_dir` if there is one: the same script, started again after a kill, then loses at
             most one interval. Model and arguments must be as they were; the budget may be another.
         total_steps: the budget T, where `learn` is called in pieces (with reset_num_timesteps=False); by default what the call
-            says.
+            says. Steps that a model has behind it count in it, as in Stable-Baselines3's schedules.
         seed: of the controller's random choices; by default the model's.
         options: keyword arguments of the `llm` controller (model, choice, temperature, ...).
         checkpoints: whether the folder gets a checkpoint every interval, from which the run can be resumed.
@@ -78,16 +80,25 @@ class HyperPromptCallback(BaseCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
-        check_arguments(every, tune, bounds, total_steps)
-        self.options = dict(options or {})
+        arguments.check_steps(every=every, total_steps=total_steps)
+        arguments.check_seed(seed)
+        arguments.check_folder(run_dir, resume)
+        if listener is not None and not callable(listener):
+            raise InvalidValue(f"listener must be callable with a Report, not {listener!r}")
+        self.options = arguments.mapping("options", options)
         if isinstance(controller, str):
             self.spec, self._controller = controller, None
             registry.create(controller, options=self.options)  # only to refuse mistakes now; nothing heavy is loaded
-        elif registry.is_controller(controller):
-            self.spec, self._controller = controller.name, controller
-        else:
+        elif not registry.is_controller(controller):
             raise InvalidValue(f"controller {controller!r} needs a 'name' and 'decide(states)'")
-        self.every, self.tune, self.bounds = every, tune, dict(bounds or {})
+        elif self.options:
+            raise InvalidValue(
+                f"options ({', '.join(self.options)}) are for controllers given by name: this one is made already"
+            )
+        else:
+            self.spec, self._controller = controller.name, controller
+        self.every, self.bounds = every, arguments.checked_bounds(bounds)
+        self.tune = None if tune is None else arguments.names("tune", tune)
         self.run_dir, self.resume, self.checkpoints, self.total_steps = run_dir, resume, checkpoints, total_steps
         self.config, self.listener, self.env_name = config, listener, env
         self._seed = seed
@@ -96,7 +107,7 @@ class HyperPromptCallback(BaseCallback):
         self.collector: SignalCollector
         self.decision: Decision | None = None
         self.adapt_seconds = 0.0
-        self._earlier_seconds = 0.0
+        self._earlier_seconds = self._seen_seconds = 0.0
         self._rejected = 0
         self._next = 0
 
@@ -108,7 +119,8 @@ class HyperPromptCallback(BaseCallback):
     # -- Stable-Baselines3's hooks ------------------------------------------------------------------------------------
 
     def _on_training_start(self) -> None:
-        self._started = time.perf_counter()
+        # Of a piece that an exception ended, of which no hook hears, what was seen at its last boundary.
+        self._earlier_seconds, self._started = self._seen_seconds, time.perf_counter()
         # Schedules of the user's are read at the current progress, which an earlier learn() may have left at its end.
         self.model._update_current_progress_remaining(self.num_timesteps, self.model._total_timesteps)
         total = max(int(self.model._total_timesteps), self.total_steps or 0)
@@ -137,8 +149,7 @@ class HyperPromptCallback(BaseCallback):
         # A piece of a longer training leaves its last interval open for the next piece.
         over = finished or stopped or self.num_timesteps >= self._next
         interval = self._close_interval() if over else None
-        self._earlier_seconds = self.wall_seconds
-        self._started = time.perf_counter()
+        self._seen_seconds = self.wall_seconds
         if interval is not None:
             self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
         if self.recorder:
@@ -165,19 +176,23 @@ class HyperPromptCallback(BaseCallback):
             )
         start = time.perf_counter()
         self.seed = int(self.model.seed or 0) if self._seed is None else self._seed
-        self.controller = self._controller or registry.create(self.spec, seed=self.seed, options=self.options)
         agent = wrap(self.model)
-        registry.check_algorithm(self.spec, agent.algorithm)
+        if self._controller is not None:
+            self.controller = self._controller
+        else:
+            registry.check_algorithm(self.spec, agent.algorithm)
+            self.controller = registry.create(self.spec, seed=self.seed, options=self.options)
         space = tuned_space(agent, self.tune, self.bounds, getattr(self.controller, "requires", ()))
         task = agent.describe(self.env_name or env_name(self.model), total)
         self.meta = MetaRun(agent, task, space, f"{task.env}/{self.seed}", self.num_timesteps, self.bounds)
         if prepare := getattr(self.controller, "prepare", None):
             prepare([self.meta.state(self.num_timesteps)])  # what cannot work stops the run before a folder is made
-        self.collector, self._first_updates = SignalCollector(agent), agent.updates()
+        self._first_updates = agent.updates()
         self.decision, self._next, self._rejected = None, self.num_timesteps, 0
         self._earlier_seconds, self.adapt_seconds = 0.0, 0.0
         if self.run_dir is not None:
             self._record(Path(self.run_dir), self.meta)
+        self.collector = SignalCollector(agent)  # of a resumed run, from where its replay buffer stands
         self.adapt_seconds += time.perf_counter() - start
 
     def _record(self, path: Path, meta: MetaRun) -> None:
@@ -196,6 +211,9 @@ class HyperPromptCallback(BaseCallback):
         checkpoint = folder.latest_checkpoint()
         state = checkpoint.state if checkpoint else None
         if checkpoint:
+            if meta.task.total_steps < checkpoint.step:
+                steps = f"{checkpoint.step} steps of training, more than the {meta.task.total_steps} asked for"
+                raise InvalidValue(f"{folder.path} holds {steps}: name another folder")
             snapshot, total = checkpoint.load_agent(), self.model._total_timesteps
             try:
                 meta.agent.restore(snapshot)
@@ -236,6 +254,7 @@ class HyperPromptCallback(BaseCallback):
 
     def _boundary(self) -> None:
         interval = self._close_interval()
+        self._seen_seconds = self.wall_seconds
         start = time.perf_counter()
         state = self.meta_run.state(self.num_timesteps)
         (answer,) = ask(self.controller, [state])

@@ -129,7 +129,8 @@ def controllers() -> None:
     """List the controllers."""
     from hyperprompt.controllers.registry import CONTROLLERS
 
-    columns([(entry.usage, entry.summary) for entry in CONTROLLERS.values()])
+    only = {name: f" ({', '.join(entry.algorithms)} only)" if entry.algorithms else "" for name, entry in CONTROLLERS.items()}
+    columns([(entry.usage, entry.summary + only[name]) for name, entry in CONTROLLERS.items()])
     typer.echo("\nA class of your own: package.module:Class, with a 'name' and 'decide(states)'.")
 
 

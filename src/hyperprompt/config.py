@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -89,7 +90,7 @@ def with_settings(values: Mapping[str, Any], settings: Sequence[str]) -> dict[st
         if not equals:
             raise InvalidValue(f"setting {setting!r} is not of the form key=value")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Loader)
         except yaml.YAMLError as error:
             raise InvalidValue(f"setting {key}: {text!r} is not valid YAML") from error
         assign(merged, key, value)
@@ -111,21 +112,7 @@ def assign(values: dict[str, Any], key: str, value: Any) -> None:
             raise InvalidValue(f"setting {key}: {part!r} holds no keys")
         values[part] = dict(below or {})
         values = values[part]
-    # YAML 1.1 reads 1e-3 as a string, which nobody means.
-    values[path[-1]] = _number(value)
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_number(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _number(item) for key, item in value.items()}
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    values[path[-1]] = value
 
 
 def validated(model: type[M], values: Mapping[str, Any], where: str = "") -> M:
@@ -171,7 +158,7 @@ def _holder(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as it is meant: of two equal keys PyYAML keeps the last in silence."""
+    """YAML as it is meant: of two equal keys PyYAML keeps the last in silence, and 1e-3 it reads as a word."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -182,6 +169,9 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands there twice", problem_mark=key.start_mark)
                 seen.add(key.value)
         return node
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), "-+0123456789")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

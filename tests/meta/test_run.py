@@ -9,7 +9,8 @@ import pytest
 from hyperprompt.core import MetaAction, Signals, Task
 from hyperprompt.errors import InvalidValue, UnknownName
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
-from hyperprompt.meta.run import MetaRun, check_names, tuned_space
+from hyperprompt.meta.arguments import check_names, tuned_space
+from hyperprompt.meta.run import MetaRun
 
 
 class FakeAgent:

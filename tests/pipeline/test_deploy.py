@@ -9,7 +9,7 @@ import pytest
 
 from hyperprompt.callback import Report
 from hyperprompt.config import RunConfig
-from hyperprompt.errors import InvalidValue, RunFolderError
+from hyperprompt.errors import InvalidValue, ModelUnavailable, RunFolderError
 from hyperprompt.pipeline import deploy
 from hyperprompt.pipeline.export import schedule_yaml
 from hyperprompt.runs import RunFolder
@@ -145,3 +145,18 @@ def test_what_cannot_work_leaves_no_folder(changes: dict[str, Any], says: str, t
     with pytest.raises((InvalidValue, LookupError), match=says):
         deploy.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_fails_takes_no_other_run_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "runs" / "b"
+
+    def fail(*arguments: Any) -> Any:
+        other.mkdir(parents=True)
+        (other / "decisions.jsonl").write_text("hours of work")
+        raise ModelUnavailable("no weights here")
+
+    monkeypatch.setattr(deploy, "agent", fail)
+    with pytest.raises(ModelUnavailable):
+        deploy.train(PPO, tmp_path / "runs" / "nested" / "a")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["b"]
+    assert (other / "decisions.jsonl").exists()

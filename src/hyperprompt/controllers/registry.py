@@ -182,7 +182,7 @@ def _parts(spec: str) -> list[str]:
 
 def is_controller(candidate: object) -> TypeGuard[Controller]:
     """Whether it has what a `Controller` needs; a class instead of an instance has not."""
-    return isinstance(candidate, Controller) and not isinstance(candidate, type)
+    return isinstance(candidate, Controller) and not isinstance(candidate, type) and isinstance(candidate.name, str)
 
 
 def check_algorithm(spec: str, algorithm: str) -> None:

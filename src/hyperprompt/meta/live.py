@@ -28,8 +28,9 @@ from hyperprompt.agents.streams import Streams
 from hyperprompt.config import RunConfig
 from hyperprompt.core import Decision, Interval, MetaAction, MetaState
 from hyperprompt.errors import InvalidValue
+from hyperprompt.meta.arguments import tuned_space
 from hyperprompt.meta.interval import IntervalSchedule
-from hyperprompt.meta.run import MetaRun, tuned_space
+from hyperprompt.meta.run import MetaRun
 from hyperprompt.pipeline import resolve
 from hyperprompt.pipeline.evaluate import SEED
 

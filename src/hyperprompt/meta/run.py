@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any
 
 from hyperprompt.controllers.guard import constrain
 from hyperprompt.core import Agent, Decision, Interval, MetaAction, MetaState, Signals, Task
-from hyperprompt.errors import InvalidValue
-from hyperprompt.hyperparameters import NOT_RAISED, TUNED_BY_DEFAULT, HyperparameterSpace, for_algorithm
-
-Bounds = Mapping[str, tuple[float, float]]
+from hyperprompt.hyperparameters import HyperparameterSpace
 
 
 class MetaRun:
@@ -21,7 +17,7 @@ class MetaRun:
     Args:
         agent: the inner RL learner.
         task: what the head of the transcript says about it.
-        space: the hyperparameters under control, as `tuned_space` builds them.
+        space: the hyperparameters under control, as `meta.arguments.tuned_space` builds them.
         name: tells runs apart that one controller decides together.
         first_step: environment steps the model had behind it before this run.
         enforce: names whose first value is brought within the bounds at once, since the user gave them.
@@ -112,65 +108,3 @@ class MetaRun:
 
 def _step(name: str, space: HyperparameterSpace, before: Mapping[str, float], after: Mapping[str, float]) -> float:
     return 0.0 if before[name] == after[name] else space[name].delta(before[name], after[name])
-
-
-def check_arguments(every: Any, tune: Any, bounds: Any, total_steps: Any) -> None:
-    """What can be told of a caller's arguments without a model. Raises InvalidValue."""
-    for name, value in (("every", every), ("total_steps", total_steps)):
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if value is not None and not (whole and value > 0):
-            raise InvalidValue(f"{name} must be a positive number of environment steps, not {value!r}")
-    if isinstance(tune, str):
-        raise InvalidValue(f"tune must be a list of names, not {tune!r}: tune=[{tune!r}]")
-    for name, pair in dict(bounds or {}).items():
-        numbers = isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(value, Real) for value in pair)
-        if not numbers:
-            raise InvalidValue(f"bounds of {name} must be (low, high), not {pair!r}")
-
-
-def tuned_space(
-    agent: Agent, tune: Sequence[str] | None = None, bounds: Bounds | None = None, requires: Sequence[str] = ()
-) -> HyperparameterSpace:
-    """The hyperparameters under control: `tune`, or the algorithm's default set as far as this agent offers it.
-
-    `requires` are those the controller cannot do without; they join the default set.
-
-    Raises:
-        UnknownName: a name the agent does not offer.
-        InvalidValue: a combination that cannot work, with the reason; bounds the wrong way round.
-    """
-    bounds = bounds or {}
-    for name in (*(tune or ()), *bounds, *requires):
-        if name in agent.refused:
-            raise InvalidValue(f"{name} cannot be tuned: {agent.refused[name]}")
-    return selected(agent.space, agent.algorithm, tune, bounds, requires)
-
-
-def check_names(algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str] = ()) -> None:
-    """The part of `tuned_space` that needs no agent, so that the command line can refuse before anything starts."""
-    selected(for_algorithm(algorithm), algorithm, tune, bounds, requires)
-
-
-def selected(
-    space: HyperparameterSpace, algorithm: str, tune: Sequence[str] | None, bounds: Bounds, requires: Sequence[str] = ()
-) -> HyperparameterSpace:
-    """The part of `space` under control, whose defaults are a run's first values. Of the algorithm's default set those in
-    `NOT_RAISED` go no higher than they begin, and are left out where they begin at their lowest; `tune`, `bounds` and
-    `requires` lift that.
-
-    Raises:
-        UnknownName, InvalidValue: see `tuned_space`.
-    """
-    if tune is None:
-        free = {*bounds, *requires}
-        caps = {h.name: min(h.high, h.default) for h in space if h.name in NOT_RAISED and h.name not in free}
-        fixed = [name for name, cap in caps.items() if cap <= space[name].low]
-        defaults = (name for name in TUNED_BY_DEFAULT[algorithm] if name in space.names and name not in fixed)
-        tune = tuple(dict.fromkeys((*defaults, *requires)))
-        space = space.bounded({name: (space[name].low, cap) for name, cap in caps.items() if name not in fixed})
-    if not tune:
-        raise InvalidValue("tune is empty: name at least one hyperparameter")
-    missing = [name for name in requires if name not in tune]
-    if missing:
-        raise InvalidValue(f"the controller sets {', '.join(missing)}, which is not among those to tune")
-    return space.subset(tune).bounded(bounds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def train(config: RunConfig, out: Path, listener: Listener | None = None, page: 
     leftovers = {"lock", "tensorboard"}  # of a start that was killed before it wrote anything
     if out.exists() and (not out.is_dir() or {entry.name for entry in out.iterdir()} - leftovers):
         raise RunFolderError(f"{out} exists and is not empty: go on with --resume, or choose another --out")
-    first_new = next((p for p in (*reversed(out.parents), out) if not p.exists()), None)
+    made = [p for p in (out, *out.parents) if not p.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -37,8 +38,11 @@ def train(config: RunConfig, out: Path, listener: Listener | None = None, page: 
     try:
         return _learn(config, out, listener, page)
     finally:
-        if first_new is not None and not (out / "config.yaml").exists():
-            shutil.rmtree(first_new, ignore_errors=True)
+        if made and not (out / "config.yaml").exists():
+            shutil.rmtree(out, ignore_errors=True)
+            with suppress(OSError):  # others may have begun in a folder above meanwhile
+                for parent in made[1:]:
+                    parent.rmdir()
 
 
 def resume(out: Path, listener: Listener | None = None) -> dict[str, Any]:

@@ -42,13 +42,22 @@ def interrupted(path: Path, settings: Mapping[str, Any]) -> RunFolder:
         stored = folder.config
         for key, value in plain(dict(settings), "config").items():
             if key != "steps" and key in stored and stored[key] != value:
-                raise InvalidValue(f"{path} holds a run with {key}={stored[key]!r}, not {value!r}: name another folder")
+                raise InvalidValue(f"{path} holds a run with {_difference(key, stored[key], value)}")
         if folder.latest_checkpoint() is None and (len(folder.decisions()) > 1 or folder.result() is not None):
             raise RunFolderError(f"{path} holds a run without a checkpoint to go on from: name another folder, or remove it")
     except BaseException:
         folder.close()
         raise
     return folder
+
+
+def _difference(key: str, stored: Any, given: Any) -> str:
+    if key != "agent" or not isinstance(stored, dict):
+        return f"{key}={stored!r}, not {given!r}: name another folder"
+    name = next(name for name in {**stored, **given} if stored.get(name) != given.get(name))
+    # A notebook has the model of the interrupted training, which was steered since.
+    advice = "construct the model anew, as it was when that run began, or name another folder"
+    return f"agent.{name}={stored.get(name)!r}, not {given.get(name)!r}: {advice}"
 
 
 class Recorder:

@@ -11,7 +11,7 @@ from hyperprompt.agents.encoders.precision import resolved
 from hyperprompt.config import RunConfig
 from hyperprompt.controllers import registry
 from hyperprompt.envs import make as envs
-from hyperprompt.meta.run import check_names
+from hyperprompt.meta.arguments import check_names
 
 
 def resolve(config: RunConfig) -> RunConfig:

@@ -11,7 +11,7 @@ from hyperprompt.config import RunConfig
 from hyperprompt.envs import make as envs
 from hyperprompt.errors import HyperPromptError, InvalidValue
 from hyperprompt.hyperparameters import HyperparameterSpace, Theta, for_algorithm
-from hyperprompt.meta.run import selected
+from hyperprompt.meta.arguments import selected
 from hyperprompt.pipeline.results import Record
 from hyperprompt.search import registry
 from hyperprompt.search.base import Search

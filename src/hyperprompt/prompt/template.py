@@ -2,7 +2,7 @@
 
     transcript(s_meta_t) = head, row_0, row_1, ..., row_t
 
-Row 0 knows nothing but theta, and reads 00%: a state carries no first step, so a model trained before starts there too.
+Row 0 knows nothing but theta, and reads 00%, of a model trained before as well.
 Row i tells interval i-1 from what was known at its end. So `row(state, i)` does not depend on any interval after it, which is
 what lets a key-value cache live as long as the run.
 """
