@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -51,7 +52,14 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "key of a run": (method(controller="random", set={"agnet.n_steps": 8}), ["methods.mine.set", "'agent'"]),
     "argument of the agent": (method(controller="random", set={"agent.n_step": 8}), ["mine on CartPole-v1", "'n_steps'"]),
     "what the suite decides": (method(controller="random", set={"steps": 9}), ["methods.mine.set", "steps"]),
-    "argument that is no number": (method(controller="random", set={"agent.gamma": "nan"}), ["mine on CartPole-v1", "finite"]),
+    "argument that is not finite": (
+        method(controller="random", set={"agent.gamma": math.nan}),
+        ["mine on CartPole-v1", "finite"],
+    ),
+    "argument that is no number": (
+        method(controller="random", set={"agent.gamma": "nan"}),
+        ["mine on CartPole-v1", "number", "nan"],
+    ),
     "task": ({"tasks": ["CartPol-v1"]}, ["CartPol-v1", "'CartPole-v1'"]),
     "option of a task": ({"tasks": [{"env": "CartPole-v1", "options": {"legs": 3}}]}, ["legs"]),
     "task named twice": ({"tasks": ["CartPole-v1", {"env": "CartPole-v1"}]}, ["CartPole-v1", "name:"]),
