@@ -38,6 +38,19 @@ class Script:
         return [self.actions[state.index] if state.index < len(self.actions) else MetaAction()]
 
 
+class Interrupt(BaseCallback):
+    """Ends a training by an exception, of which no other callback hears."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps == self.at:
+            raise KeyboardInterrupt
+        return True
+
+
 def ppo(**arguments: Any) -> PPO:
     return PPO("MlpPolicy", "CartPole-v1", n_steps=64, n_epochs=2, batch_size=64, seed=1, device="cpu", **arguments)
 
@@ -356,15 +369,9 @@ def test_a_stop_by_another_callback_keeps_the_interval_it_cut(tmp_path: Path) ->
 
 
 def test_a_callback_goes_on_after_an_exception(tmp_path: Path) -> None:
-    class Fail(BaseCallback):
-        def _on_step(self) -> bool:
-            if self.num_timesteps == 200:
-                raise KeyboardInterrupt
-            return True
-
     model, callback = ppo(), HyperPromptCallback("static", run_dir=tmp_path / "run", every=64, total_steps=512)
     with pytest.raises(KeyboardInterrupt):
-        model.learn(512, callback=[callback, Fail()])
+        model.learn(512, callback=[callback, Interrupt(200)])
     model.learn(512 - model.num_timesteps, callback=callback, reset_num_timesteps=False)
     folder = RunFolder.open(tmp_path / "run")
     result, seconds = folder.result(), folder.progress()["wall_seconds"]
@@ -383,13 +390,8 @@ def test_a_finished_run_is_not_cut_to_a_smaller_budget(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_shows_transitions_of_its_own_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Fail(BaseCallback):
-        def _on_step(self) -> bool:
-            if self.num_timesteps == 95:
-                raise KeyboardInterrupt
-            return True
-
     shown: list[tuple[int, int]] = []
+    transitions_at = transitions.at
 
     def learn(*more: BaseCallback) -> None:
         model = SAC("MlpPolicy", "Pendulum-v1", seed=0, learning_starts=20, batch_size=16, buffer_size=1000)
@@ -398,14 +400,12 @@ def test_a_resumed_run_shows_transitions_of_its_own_intervals(tmp_path: Path, mo
             shown.append((model.num_timesteps, row))
             return transitions_at(buffer, row, *arguments)
 
-        transitions_at = monkeypatched
         monkeypatch.setattr(transitions, "at", at)
         callback = HyperPromptCallback("static", every=20, run_dir=tmp_path / "run", resume=True)
         model.learn(120, callback=[callback, *more])
 
-    monkeypatched = transitions.at
     with pytest.raises(KeyboardInterrupt):
-        learn(Fail())
+        learn(Interrupt(95))
     shown.clear()
     learn()
     assert [step for step, _ in shown] == [110, 110, 120, 120]

@@ -107,7 +107,7 @@ class HyperPromptCallback(BaseCallback):
         self.collector: SignalCollector
         self.decision: Decision | None = None
         self.adapt_seconds = 0.0
-        self._earlier_seconds = self._seen_seconds = 0.0
+        self._earlier_seconds = 0.0
         self._rejected = 0
         self._next = 0
 
@@ -116,11 +116,15 @@ class HyperPromptCallback(BaseCallback):
         """Seconds spent in `learn` so far, those before a resume included."""
         return self._earlier_seconds + time.perf_counter() - self._started
 
+    def _count_seconds(self) -> None:
+        """At every boundary, since no hook hears of a training that an exception ends."""
+        self._earlier_seconds = self.wall_seconds
+        self._started = time.perf_counter()
+
     # -- Stable-Baselines3's hooks ------------------------------------------------------------------------------------
 
     def _on_training_start(self) -> None:
-        # Of a piece that an exception ended, of which no hook hears, what was seen at its last boundary.
-        self._earlier_seconds, self._started = self._seen_seconds, time.perf_counter()
+        self._started = time.perf_counter()
         # Schedules of the user's are read at the current progress, which an earlier learn() may have left at its end.
         self.model._update_current_progress_remaining(self.num_timesteps, self.model._total_timesteps)
         total = max(int(self.model._total_timesteps), self.total_steps or 0)
@@ -149,7 +153,7 @@ class HyperPromptCallback(BaseCallback):
         # A piece of a longer training leaves its last interval open for the next piece.
         over = finished or stopped or self.num_timesteps >= self._next
         interval = self._close_interval() if over else None
-        self._seen_seconds = self.wall_seconds
+        self._count_seconds()
         if interval is not None:
             self._next = self.num_timesteps  # the last interval is closed: whoever goes on begins with a decision
         if self.recorder:
@@ -254,7 +258,7 @@ class HyperPromptCallback(BaseCallback):
 
     def _boundary(self) -> None:
         interval = self._close_interval()
-        self._seen_seconds = self.wall_seconds
+        self._count_seconds()
         start = time.perf_counter()
         state = self.meta_run.state(self.num_timesteps)
         (answer,) = ask(self.controller, [state])

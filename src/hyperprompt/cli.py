@@ -129,8 +129,7 @@ def controllers() -> None:
     """List the controllers."""
     from hyperprompt.controllers.registry import CONTROLLERS
 
-    only = {name: f" ({', '.join(entry.algorithms)} only)" if entry.algorithms else "" for name, entry in CONTROLLERS.items()}
-    columns([(entry.usage, entry.summary + only[name]) for name, entry in CONTROLLERS.items()])
+    columns([(entry.usage, entry.described) for entry in CONTROLLERS.values()])
     typer.echo("\nA class of your own: package.module:Class, with a 'name' and 'decide(states)'.")
 
 

@@ -28,6 +28,11 @@ class Entry:
     algorithms: tuple[str, ...] = ()
     """Algorithms it works with; empty means all."""
 
+    @property
+    def described(self) -> str:
+        """The summary, and what it is limited to."""
+        return f"{self.summary} ({', '.join(self.algorithms)} only)" if self.algorithms else self.summary
+
 
 def _check_options(controller: type[Controller], options: Mapping[str, Any]) -> None:
     valid = [name for name in inspect.signature(controller).parameters if name != "seed"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperprompt.core import Agent
-from hyperprompt.errors import InvalidValue, UnknownName
+from hyperprompt.errors import InvalidValue
 from hyperprompt.hyperparameters import NOT_RAISED, TUNED_BY_DEFAULT, HyperparameterSpace, for_algorithm
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -77,7 +77,7 @@ def tuned_space(
         UnknownName: a name the agent does not offer.
         InvalidValue: a combination that cannot work, with the reason; bounds the wrong way round.
     """
-    bounds, requires = bounds or {}, names("a controller's requires", requires)
+    bounds = bounds or {}
     for name in (*(tune or ()), *bounds, *requires):
         if name in agent.refused:
             raise InvalidValue(f"{name} cannot be tuned: {agent.refused[name]}")
@@ -99,6 +99,7 @@ def selected(
     Raises:
         UnknownName, InvalidValue: see `tuned_space`.
     """
+    requires = names("a controller's requires", requires)
     if tune is None:
         free = {*bounds, *requires}
         caps = {h.name: min(h.high, h.default) for h in space if h.name in NOT_RAISED and h.name not in free}
@@ -111,9 +112,6 @@ def selected(
     missing = [name for name in requires if name not in tune]
     if missing:
         raise InvalidValue(f"the controller sets {', '.join(missing)}, which is not among those to tune")
-    for name in bounds:
-        if name in space.names and name not in tune:
-            raise InvalidValue(f"bounds of {name}, which is not among those to tune: name it in tune as well")
-        if name not in space.names:
-            raise UnknownName("hyperparameter", name, space.names)
+    if untuned := [name for name in space.subset(bounds).names if name not in tune]:
+        raise InvalidValue(f"bounds of {untuned[0]}, which is not among those to tune: name it in tune as well")
     return space.subset(tune).bounded(bounds)

@@ -145,7 +145,7 @@ def pieces(
         decisions = list(read)
         ids, before, target = list(head), [], []
         for index in range(start, decisions[-1] + 1):
-            labels = example.labels.get(index, {}) if index in decisions else {}
+            labels = example.labels.get(index, {}) if index >= decisions[0] else {}
             for name, slot in zip(state.space.names, rows[index].slots, strict=True):
                 if name in labels:
                     before.append(len(ids) + slot - 1)
